@@ -1,0 +1,23 @@
+"""mmvan: the Visual Attention Network (arXiv 2202.09741) as an OpenMMLab plugin.
+
+Importing the package only makes the scope ``mmvan`` known to MMEngine; the backbone itself is
+imported when it is first used, so that ``import mmvan`` costs next to nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mmvan import registry
+from mmvan.version import __version__
+
+if TYPE_CHECKING:
+    from mmvan.models import VAN
+
+__all__ = ["VAN", "__version__", "registry"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "VAN":
+        from mmvan.models import VAN
+
+        return VAN
+    raise AttributeError(f"module 'mmvan' has no attribute {name!r}")

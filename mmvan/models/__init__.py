@@ -1,0 +1,7 @@
+"""The Visual Attention Network as a backbone, registered as ``mmvan.VAN``."""
+
+from mmvan.models.arch import ARCHS, Arch, get_arch
+from mmvan.models.layers import LargeKernelAttention
+from mmvan.models.van import VAN
+
+__all__ = ["ARCHS", "VAN", "Arch", "LargeKernelAttention", "get_arch"]

@@ -1,0 +1,38 @@
+"""Activation checkpointing that leaves BatchNorm's running statistics right."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
+    """Run a block without keeping its activations; they are computed again in the backward pass.
+
+    The second computation uses the batch's statistics, as the first did, but does not enter them
+    into the running statistics again.
+
+    Args:
+        block: Any module of one input and one output.
+        x: Its input, which must require a gradient.
+    """
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _without_tracking(block)
+
+    return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
+
+
+@contextmanager
+def _without_tracking(block: nn.Module) -> Iterator[None]:
+    tracking = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.training]
+    tracking = [m for m in tracking if m.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True

@@ -1,0 +1,186 @@
+"""The parts of a VAN stage: large kernel attention, feed-forward network, block.
+
+Shapes are (N, C, H, W) throughout, contiguous or channels_last. Names follow the paper
+(arXiv 2202.09741, section 3): DW-Conv, DW-D-Conv and 1x1 convolution make the attention map.
+"""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from mmvan.ops import DepthwiseConv2d
+
+Gate = Literal["mul", "add", "none"]
+GATES: tuple[Gate, ...] = ("mul", "add", "none")
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """LayerNorm over the channels of an (N, C, H, W) map, in the layout that the map has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        out = F.layer_norm(
+            x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
+        ).permute(0, 3, 1, 2)
+        return out if channels_last else out.contiguous()
+
+
+class LargeKernelAttention(nn.Module):
+    """Large kernel attention (section 3.1, equations 2 and 3): ``conv1x1(dw_d(dw(x))) * x``.
+
+    A K x K convolution with dilation d is decomposed into a (2d-1) x (2d-1) depthwise one, a
+    ceil(K/d) x ceil(K/d) depthwise one with dilation d, and a 1x1 one.
+
+    Args:
+        channels: Number of channels C.
+        kernel_size: K, the size of the kernel that is decomposed. The paper uses 21 and compares
+            7 (with dilation 2), 14 and 28 (with dilation 4) in Table 6.
+        dilation: d.
+        dw_conv: Keep the local depthwise convolution. The ablations are those of Table 3.
+        dw_d_conv: Keep the dilated depthwise convolution.
+        pw_conv: Keep the 1x1 convolution.
+        gate: How the attention map meets the input: multiplied, added, or ``none`` (the map alone,
+            the paper's "without attention").
+        sigmoid: Squash the map before the gate.
+
+    Raises:
+        ValueError: If ``gate`` is unknown, ``kernel_size`` and ``dilation`` do not decompose, or
+            no convolution is left.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 21,
+        dilation: int = 3,
+        dw_conv: bool = True,
+        dw_d_conv: bool = True,
+        pw_conv: bool = True,
+        gate: Gate = "mul",
+        sigmoid: bool = False,
+    ) -> None:
+        super().__init__()
+        if gate not in GATES:
+            raise ValueError(f"lka_cfg['gate'] must be one of {GATES}, got {gate!r}")
+        if dilation < 1 or kernel_size < dilation:
+            raise ValueError(
+                "lka_cfg needs dilation >= 1 and kernel_size >= dilation, got "
+                f"kernel_size={kernel_size}, dilation={dilation}"
+            )
+        if not (dw_conv or dw_d_conv or pw_conv):
+            raise ValueError("lka_cfg leaves no convolution: keep dw_conv, dw_d_conv or pw_conv")
+        if dw_conv:
+            self.dw_conv = DepthwiseConv2d(channels, 2 * dilation - 1)
+        if dw_d_conv:
+            self.dw_d_conv = DepthwiseConv2d(channels, -(-kernel_size // dilation), dilation)
+        if pw_conv:
+            self.pw_conv = nn.Conv2d(channels, channels, 1)
+        self.gate = gate
+        self.sigmoid = sigmoid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        attn = x
+        for conv in self.children():
+            attn = conv(attn)
+        if self.sigmoid:
+            attn = attn.sigmoid()
+        if self.gate == "none":
+            return attn
+        return x * attn if self.gate == "mul" else x + attn
+
+
+class Attention(nn.Module):
+    """The attention half of a block: 1x1, GELU, large kernel attention, 1x1, and a shortcut.
+
+    Args:
+        channels: Number of channels C.
+        act_cfg: Activation, as mmcv builds it.
+        lka_cfg: Options of :class:`LargeKernelAttention`.
+    """
+
+    def __init__(self, channels: int, act_cfg: dict[str, Any], lka_cfg: dict[str, Any]) -> None:
+        super().__init__()
+        self.proj_1 = nn.Conv2d(channels, channels, 1)
+        self.act = build_activation_layer(act_cfg)
+        self.lka = LargeKernelAttention(channels, **lka_cfg)
+        self.proj_2 = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        return self.proj_2(self.lka(self.act(self.proj_1(x)))) + x
+
+
+class FeedForward(nn.Module):
+    """The convolutional feed-forward half of a block: 1x1, depthwise 3x3, GELU, 1x1.
+
+    Args:
+        channels: Number of input and output channels C.
+        hidden_channels: Channels between the two 1x1 convolutions.
+        act_cfg: Activation, as mmcv builds it.
+        drop_rate: Dropout probability after the activation and after the second 1x1.
+    """
+
+    def __init__(
+        self, channels: int, hidden_channels: int, act_cfg: dict[str, Any], drop_rate: float
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
+        self.dw_conv = DepthwiseConv2d(hidden_channels, 3)
+        self.act = build_activation_layer(act_cfg)
+        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        return self.drop(self.fc2(self.drop(self.act(self.dw_conv(self.fc1(x))))))
+
+
+class Block(nn.Module):
+    """One VAN block (Figure 4): attention and feed-forward halves, each normalised and residual.
+
+    Args:
+        channels: Number of channels C.
+        ffn_ratio: Hidden over input channels of the feed-forward half.
+        drop_rate: Dropout probability in the feed-forward half.
+        drop_path: Probability of dropping a half for a sample (stochastic depth).
+        norm_cfg: Normalisation of the halves' inputs, as mmcv builds it.
+        act_cfg: Activation, as mmcv builds it.
+        lka_cfg: Options of :class:`LargeKernelAttention`.
+        layer_scale_init_value: First value of the per-channel scales; None or 0 for no scales.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        ffn_ratio: int,
+        drop_rate: float,
+        drop_path: float,
+        norm_cfg: dict[str, Any],
+        act_cfg: dict[str, Any],
+        lka_cfg: dict[str, Any],
+        layer_scale_init_value: float | None,
+    ) -> None:
+        super().__init__()
+        self.norm1 = build_norm_layer(norm_cfg, channels)[1]
+        self.attn = Attention(channels, act_cfg, lka_cfg)
+        self.norm2 = build_norm_layer(norm_cfg, channels)[1]
+        self.ffn = FeedForward(channels, channels * ffn_ratio, act_cfg, drop_rate)
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        scale = torch.full((channels,), layer_scale_init_value) if layer_scale_init_value else None
+        self.layer_scale_1 = None if scale is None else nn.Parameter(scale)
+        self.layer_scale_2 = None if scale is None else nn.Parameter(scale.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        x = x + self.drop_path(_scale(self.attn(self.norm1(x)), self.layer_scale_1))
+        return x + self.drop_path(_scale(self.ffn(self.norm2(x)), self.layer_scale_2))
+
+
+def _scale(x: Tensor, scale: Tensor | None) -> Tensor:
+    return x if scale is None else x * scale.view(-1, 1, 1)

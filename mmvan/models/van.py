@@ -1,0 +1,244 @@
+"""The Visual Attention Network backbone (arXiv 2202.09741)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from typing_extensions import Self
+
+from mmvan.models.arch import get_arch
+from mmvan.models.checkpointing import checkpoint_block
+from mmvan.models.layers import Block, LayerNorm2d
+from mmvan.registry import MODELS
+
+
+class PatchEmbed(nn.Module):
+    """Strided overlapping convolution and normalisation at the head of a stage.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels of the output.
+        kernel_size: Taps per side; the padding is half of it.
+        stride: Down-sampling factor.
+        norm_cfg: Normalisation, as mmcv builds it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel_size: int,
+        stride: int,
+        norm_cfg: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, channels, kernel_size, stride, kernel_size // 2)
+        self.norm = build_norm_layer(norm_cfg, channels)[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
+        return self.norm(self.proj(x))
+
+
+class Stage(nn.Module):
+    """Patch embedding, blocks and the output norm of one stage.
+
+    Args:
+        embed: Patch embedding.
+        blocks: The blocks.
+        norm: Normalisation of the output, which also feeds the next stage.
+        with_cp: Recompute the blocks' activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(
+        self, embed: PatchEmbed, blocks: Sequence[Block], norm: nn.Module, with_cp: bool
+    ) -> None:
+        super().__init__()
+        self.embed = embed
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the previous stage's output to this stage's, see :class:`PatchEmbed`."""
+        x = self.embed(x)
+        for block in self.blocks:
+            recompute = self.with_cp and torch.is_grad_enabled() and x.requires_grad
+            x = checkpoint_block(block, x) if recompute else block(x)
+        return self.norm(x)
+
+
+@MODELS.register_module()
+class VAN(BaseModule):
+    """Visual Attention Network: a backbone with one output per stage, at strides 4, 8, 16, 32.
+
+    Any height and width work; the map of stage i has ``ceil(previous / stride)`` rows and columns.
+
+    Args:
+        arch: ``b0`` to ``b6``, an alias (``t tiny s small b base l large h huge``), or a dict with
+            ``embed_dims``, ``depths`` and, optionally, ``ffn_ratios``.
+        in_channels: Channels of the input image.
+        drop_rate: Dropout probability in the feed-forward networks.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 over all
+            blocks of the arch.
+        out_indices: Stages (from 0) whose outputs are returned, in this order; None for all.
+            Stages after the last one that is asked for are not built.
+        frozen_stages: The stages 0 to ``frozen_stages`` are frozen when built: no gradients, and
+            evaluation mode at all times. -1 freezes none.
+        norm_eval: Keep BatchNorm layers in evaluation mode while training.
+        norm_cfg: Normalisation inside the stages, as mmcv builds it.
+        out_norm_cfg: Normalisation of the stage outputs; ``LN`` normalises over channels. The
+            authors use eps 1e-6 for classification and 1e-5 for segmentation.
+        act_cfg: Activation, as mmcv builds it.
+        layer_scale_init_value: First value of LayerScale; None or 0 for none.
+        lka_cfg: Options of :class:`mmvan.models.LargeKernelAttention`, the paper's ablations.
+        with_cp: Activation checkpointing: recompute each block in the backward pass, for less
+            memory and the same numbers.
+        init_cfg: As for any MMEngine module. Checkpoints of other codebases are recognised and
+            translated when they are loaded.
+
+    Attributes:
+        out_channels (tuple[int, ...]): Channels of each returned map.
+        out_strides (tuple[int, ...]): Input pixels per pixel of each returned map.
+
+    Raises:
+        ValueError: If an argument has no usable value; the message names it.
+
+    Examples:
+        >>> import torch
+        >>> from mmvan import VAN
+        >>> model = VAN("b0", out_indices=(0, 3)).eval()
+        >>> [tuple(out.shape) for out in model(torch.rand(1, 3, 65, 47))]
+        [(1, 32, 17, 12), (1, 256, 3, 2)]
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Sequence[int]] = "b2",
+        in_channels: int = 3,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        out_indices: Sequence[int] | None = None,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        norm_cfg: Mapping[str, Any] | None = None,
+        out_norm_cfg: Mapping[str, Any] | None = None,
+        act_cfg: Mapping[str, Any] | None = None,
+        layer_scale_init_value: float | None = 1e-2,
+        lka_cfg: Mapping[str, Any] | None = None,
+        with_cp: bool = False,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.arch = get_arch(arch)
+        num_stages = len(self.arch.depths)
+        _check_rate("drop_rate", drop_rate)
+        _check_rate("drop_path_rate", drop_path_rate)
+        self.out_indices = _check_out_indices(out_indices, num_stages)
+        num_built = max(self.out_indices) + 1
+        if not -1 <= frozen_stages < num_built:
+            raise ValueError(
+                f"frozen_stages must be between -1 (none) and {num_built - 1}, the last stage "
+                f"that out_indices={self.out_indices} builds, got {frozen_stages}"
+            )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+
+        norm_cfg = dict(norm_cfg or {"type": "BN"})
+        drop_paths = torch.linspace(0, drop_path_rate, sum(self.arch.depths)).tolist()
+        stages, channels = [], in_channels
+        for i in range(num_built):
+            previous, channels = channels, self.arch.embed_dims[i]
+            kernel_size, stride = (7, 4) if i == 0 else (3, 2)
+            blocks = [
+                Block(
+                    channels,
+                    self.arch.ffn_ratios[i],
+                    drop_rate,
+                    drop_paths.pop(0),
+                    norm_cfg,
+                    dict(act_cfg or {"type": "GELU"}),
+                    dict(lka_cfg or {}),
+                    layer_scale_init_value,
+                )
+                for _ in range(self.arch.depths[i])
+            ]
+            embed = PatchEmbed(previous, channels, kernel_size, stride, norm_cfg)
+            norm = _build_out_norm(dict(out_norm_cfg or {"type": "LN", "eps": 1e-6}), channels)
+            stages.append(Stage(embed, blocks, norm, with_cp))
+        self.stages = nn.ModuleList(stages)
+        self.out_channels = tuple(self.arch.embed_dims[i] for i in self.out_indices)
+        self.out_strides = tuple(4 * 2**i for i in self.out_indices)
+        # Before DistributedDataParallel registers the parameters, which it does only once.
+        self._freeze_stages()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the stage outputs.
+
+        Args:
+            x: Images of shape (N, in_channels, H, W), contiguous or channels_last.
+
+        Returns:
+            One map per entry of ``out_indices``, of shape (N, C_i, ~H / stride_i, ~W / stride_i),
+            in the layout of the input.
+        """
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return tuple(outputs[i] for i in self.out_indices)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode; frozen stages, and BatchNorm with ``norm_eval``, stay in eval."""
+        super().train(mode)
+        self._freeze_stages()
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise as the authors' code does, then as ``init_cfg`` says."""
+        if not self.is_init:
+            self.apply(_init_as_authors)
+        super().init_weights()
+
+    def _freeze_stages(self) -> None:
+        for stage in self.stages[: self.frozen_stages + 1]:
+            stage.eval()
+            stage.requires_grad_(False)
+
+
+def _init_as_authors(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _build_out_norm(cfg: dict[str, Any], channels: int) -> nn.Module:
+    if cfg["type"] == "LN":
+        return LayerNorm2d(channels, **{key: cfg[key] for key in cfg if key != "type"})
+    return build_norm_layer(cfg, channels)[1]
+
+
+def _check_rate(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be a probability in [0, 1), got {value!r}")
+
+
+def _check_out_indices(out_indices: Sequence[int] | None, num_stages: int) -> tuple[int, ...]:
+    stages = tuple(range(num_stages))
+    if out_indices is None:
+        return stages
+    chosen = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(stages):
+        raise ValueError(f"out_indices must be a non-empty subset of {stages}, got {out_indices!r}")
+    return chosen

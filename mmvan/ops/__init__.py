@@ -1,0 +1,5 @@
+"""Operators of the Visual Attention Network. This package imports torch only."""
+
+from mmvan.ops.depthwise import DepthwiseConv2d, depthwise_conv2d
+
+__all__ = ["DepthwiseConv2d", "depthwise_conv2d"]

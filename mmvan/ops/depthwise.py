@@ -1,0 +1,94 @@
+"""Depthwise convolution that keeps its size, with a fast path for dilation on CPUs.
+
+oneDNN's fast depthwise kernels have no dilation: a dilated one falls to a reference loop. But a
+depthwise convolution with dilation ``d`` is exactly ``d * d`` independent plain ones, one on each
+phase image (rows ``i mod d``, columns ``j mod d``). Rearranging to phases, running the plain
+kernel once on a batch ``d * d`` times larger and rearranging back computes the same sums.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
+    """Depthwise convolution with stride 1 and zero padding that keeps height and width.
+
+    Args:
+        x: Input of shape (N, C, H, W), contiguous or channels_last; the output has its layout.
+        weight: Kernel of shape (C, 1, K, K), with ``dilation * (K - 1)`` even.
+        bias: Shape (C,), or None.
+        dilation: Distance between neighbouring taps, in pixels.
+
+    Returns:
+        Output of shape (N, C, H, W).
+    """
+    if phase_split_is_faster(x, weight, dilation):
+        return _phase_split(x, weight, bias, dilation)
+    padding = dilation * (weight.shape[-1] - 1) // 2
+    return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=x.shape[1])
+
+
+def phase_split_is_faster(x: Tensor, weight: Tensor, dilation: int) -> bool:
+    """Whether the phase-split form is possible and was measured faster than the plain one.
+
+    It was for every size, layout and dtype that was tried on CPUs (`benchmarks/`), forward and
+    backward. An even kernel does not keep the phases apart, and a traced graph (ONNX, FLOP
+    counters) should hold the plain operator.
+    """
+    return (
+        dilation > 1
+        and x.device.type == "cpu"
+        and weight.shape[-1] % 2 == 1
+        and not torch.jit.is_tracing()
+        and not torch.compiler.is_exporting()
+    )
+
+
+def _phase_split(x: Tensor, weight: Tensor, bias: Tensor | None, d: int) -> Tensor:
+    n, c, height, width = x.shape
+    padded = F.pad(x, (0, -width % d, 0, -height % d))
+    h, w = padded.shape[2] // d, padded.shape[3] // d
+    # Phases are taken apart in the layout that the input has, so that whole channel vectors
+    # (channels_last) or whole planes (contiguous) stay together in memory.
+    if x.is_contiguous(memory_format=torch.channels_last):
+        phases = padded.permute(0, 2, 3, 1).reshape(n, h, d, w, d, c).permute(0, 2, 4, 1, 3, 5)
+        phases = phases.reshape(n * d * d, h, w, c).permute(0, 3, 1, 2)
+        out = F.conv2d(phases, weight, bias, padding=weight.shape[-1] // 2, groups=c)
+        out = out.permute(0, 2, 3, 1).reshape(n, d, d, h, w, c).permute(0, 3, 1, 4, 2, 5)
+        out = out.reshape(n, h * d, w * d, c).permute(0, 3, 1, 2)
+    else:
+        phases = padded.reshape(n, c, h, d, w, d).permute(0, 3, 5, 1, 2, 4)
+        phases = phases.reshape(n * d * d, c, h, w)
+        out = F.conv2d(phases, weight, bias, padding=weight.shape[-1] // 2, groups=c)
+        out = out.reshape(n, d, d, c, h, w).permute(0, 3, 4, 1, 5, 2)
+        out = out.reshape(n, c, h * d, w * d)
+    return out[:, :, :height, :width]
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """Module form of :func:`depthwise_conv2d`; its parameters are those of ``nn.Conv2d``.
+
+    Args:
+        channels: Number of channels C.
+        kernel_size: Taps per side K.
+        dilation: Distance between neighbouring taps, in pixels.
+
+    Raises:
+        ValueError: If no symmetric padding keeps the size (``dilation * (kernel_size - 1)`` odd).
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int = 1) -> None:
+        reach = dilation * (kernel_size - 1)
+        if reach % 2:
+            raise ValueError(
+                f"kernel_size {kernel_size} with dilation {dilation} cannot keep the size of its "
+                f"input: dilation * (kernel_size - 1) = {reach} must be even"
+            )
+        super().__init__(
+            channels, channels, kernel_size, padding=reach // 2, dilation=dilation, groups=channels
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H, W)."""
+        return depthwise_conv2d(x, self.weight, self.bias, self.dilation[0])

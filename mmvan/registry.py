@@ -1,0 +1,10 @@
+"""Child registries of MMEngine's, scope ``mmvan``.
+
+MMEngine imports this module by itself when a config names a type with the scope, as in
+``type='mmvan.VAN'``; the locations below are imported when a type is first looked up.
+"""
+
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+MODELS = Registry("model", scope="mmvan", parent=MMENGINE_MODELS, locations=["mmvan.models"])
