@@ -1,0 +1,1 @@
+"""Reading and writing checkpoints: what may be loaded, and in which layout."""
