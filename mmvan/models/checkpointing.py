@@ -27,12 +27,14 @@ def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _without_tracking(block: nn.Module) -> Iterator[None]:
-    tracking = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.training]
-    tracking = [m for m in tracking if m.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
+    # Momentum 0 rather than ``track_running_stats = False``: the recomputation has to save the
+    # same tensors as the first computation did, and the running statistics are among them.
+    norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    saved = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        for norm, (momentum, num_batches_tracked) in zip(norms, saved, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, num_batches_tracked

@@ -1,5 +1,6 @@
 """The Visual Attention Network backbone (arXiv 2202.09741)."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -150,8 +151,8 @@ class VAN(BaseModule):
         self.norm_eval = norm_eval
 
         norm_cfg = dict(norm_cfg or {"type": "BN"})
-        drop_paths = torch.linspace(0, drop_path_rate, sum(self.arch.depths)).tolist()
-        stages, channels = [], in_channels
+        last_block = max(sum(self.arch.depths) - 1, 1)
+        stages, channels, block = [], in_channels, itertools.count()
         for i in range(num_built):
             previous, channels = channels, self.arch.embed_dims[i]
             kernel_size, stride = (7, 4) if i == 0 else (3, 2)
@@ -160,7 +161,7 @@ class VAN(BaseModule):
                     channels,
                     self.arch.ffn_ratios[i],
                     drop_rate,
-                    drop_paths.pop(0),
+                    drop_path_rate * next(block) / last_block,
                     norm_cfg,
                     dict(act_cfg or {"type": "GELU"}),
                     dict(lka_cfg or {}),
