@@ -1,0 +1,115 @@
+"""What the machine offers: disk, memory, compilers, and the torch that is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from env_setup.shell import SetupError, Shell
+
+PROBE = """
+import json, torch
+gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda,
+    'gpus': [torch.cuda.get_device_capability(i) for i in gpus],
+    'built_for': torch._C._cuda_getArchFlags() if torch.version.cuda else ''}))
+"""
+
+
+@dataclass(frozen=True)
+class Torch:
+    """The installed torch.
+
+    Attributes:
+        version: with the local label, such as `2.13.0+cpu`.
+        cuda: such as `13.0`; None for a build without CUDA.
+        gpus: compute capability of each visible GPU, such as `[[8, 0]]`.
+        built_for: architectures inside, such as `sm_80 sm_90 compute_120`.
+    """
+
+    version: str
+    cuda: str | None
+    gpus: list[list[int]]
+    built_for: str
+
+
+def probe_torch(shell: Shell) -> Torch:
+    """Asks the installed torch."""
+    output = shell.run("torch-probe", shell.python, "-c", PROBE)
+    return Torch(**json.loads(output.splitlines()[-1]))
+
+
+def cuda_archs(torch: Torch) -> str:
+    """Returns TORCH_CUDA_ARCH_LIST: the GPUs that are here, else all that torch was built for."""
+    if chosen := os.environ.get("TORCH_CUDA_ARCH_LIST"):
+        return chosen
+    here = {(major, minor) for major, minor in torch.gpus}
+    known = re.findall(r"(?:sm|compute)_(\d+)(\d)\b", torch.built_for)
+    archs = sorted(here or {(int(major), int(minor)) for major, minor in known})
+    return ";".join(f"{major}.{minor}" for major, minor in archs)
+
+
+def find_nvcc() -> str | None:
+    """Returns the CUDA compiler, looked for where torch looks: CUDA_HOME, PATH, /usr/local/cuda."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    if home:
+        return shutil.which("nvcc", path=f"{home}/bin")
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def require_compilers(cuda: bool) -> None:
+    """Raises SetupError if a compiler that mmcv needs is missing."""
+    if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+        raise SetupError(
+            "mmcv must be compiled and there is no C++ compiler: install one (Debian: apt install "
+            "build-essential), or put a ready wheel into the folder that MMVAN_WHEELHOUSE names"
+        )
+    if cuda and find_nvcc() is None:
+        raise SetupError(
+            "torch has CUDA and a GPU is here, but without nvcc mmcv's CUDA operators cannot be "
+            "compiled: install the CUDA toolkit of torch's CUDA version, put a ready wheel into "
+            "the folder that MMVAN_WHEELHOUSE names, or accept training on the CPU by --ops cpu"
+        )
+
+
+def require_disk(venv: Path, gib: float) -> None:
+    """Raises SetupError if less than `gib` is free where the environment will be."""
+    folder = next(parent for parent in venv.parents if parent.exists())
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < gib:
+        raise SetupError(
+            f"{folder} has {free:.1f} GiB free and the environment needs {gib}: free some, or "
+            "put it elsewhere by --venv"
+        )
+
+
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_memory() -> float:
+    """Returns the free memory in GiB, or infinity where the system does not tell."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"))
+        if found:
+            return int(found.group(1)) / 2**20
+    return float("inf")
+
+
+def max_jobs(cores: int, free_gib: float, gib_per_job: float) -> int:
+    """Returns how many compilers may run side by side."""
+    return int(max(1, min(cores, free_gib / gib_per_job)))
+
+
+def supported_pythons(minors: Sequence[int]) -> list[str]:
+    """Returns the interpreters on PATH of these minor versions of Python 3, in their order."""
+    return [path for minor in minors if (path := shutil.which(f"python3.{minor}"))]

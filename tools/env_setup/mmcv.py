@@ -1,0 +1,226 @@
+"""mmcv with its compiled operators: a ready wheel where one works, else a build that is cached."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from env_setup.machine import (
+    Torch,
+    cores,
+    cuda_archs,
+    find_nvcc,
+    free_memory,
+    max_jobs,
+    require_compilers,
+)
+from env_setup.pins import package_name
+from env_setup.shell import SetupError, Shell, say, show_seconds
+
+# Runs an operator: wheels without operators, or linked to another torch, can install without error.
+CHECK = """
+import sys, torch
+from importlib.metadata import version
+from mmcv.ops import get_compiling_cuda_version, nms
+name, wanted, device = sys.argv[1:]
+assert version(name) == wanted, f'{name} {version(name)} is installed'
+boxes = torch.tensor([[0., 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
+for where in ['cpu'] + ['cuda'] * (device == 'cuda' and torch.cuda.is_available()):
+    kept = nms(boxes.to(where), torch.tensor([.9, .8, .7], device=where), 0.5)[1].tolist()
+    assert kept == [0, 2], f'mmcv.ops.nms kept {kept} on {where} instead of [0, 2]'
+assert device == 'cpu' or get_compiling_cuda_version()[0].isdigit(), 'it has no CUDA operators'
+"""
+GIB_PER_JOB = {"cpu": 1.5, "cuda": 3.0}  # Seen peaks of one compiler: 1.1 (g++); nvcc by estimate.
+
+
+@dataclass(frozen=True)
+class MmcvRequest:
+    """What is to be installed.
+
+    Attributes:
+        requirement: exact, such as `mmcv==2.1.0`.
+        torch: the torch that is installed.
+        device: `cpu` or `cuda`, for the operators.
+        wheelhouse: folder of ready wheels, if any.
+    """
+
+    requirement: str
+    torch: Torch
+    device: str
+    wheelhouse: Path | None
+
+    @property
+    def archs(self) -> str | None:
+        """The CUDA architectures to compile for; None for the CPU."""
+        return cuda_archs(self.torch) if self.device == "cuda" else None
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the wheel for this torch, Python and device."""
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        key = cache_key(self.requirement, self.torch, self.archs)
+        return Path(base) / "mmvan" / "wheels" / key
+
+
+def choose_device(choice: str, torch: Torch) -> str:
+    """Returns `cuda` if mmcv needs CUDA operators, else `cpu`.
+
+    Args:
+        choice: `auto`, `cpu` or `cuda`.
+        torch: the torch that is installed.
+
+    Raises:
+        SetupError: CUDA is asked for, but torch has none.
+    """
+    if choice == "cuda" and not torch.cuda:
+        raise SetupError(
+            f"--ops cuda, but torch {torch.version} is built without CUDA: choose another by "
+            "--torch or --torch-index"
+        )
+    if choice != "auto":
+        return choice
+    return "cuda" if torch.cuda and (torch.gpus or find_nvcc()) else "cpu"
+
+
+def cache_key(requirement: str, torch: Torch, archs: str | None) -> str:
+    """Names the one kind of environment that a compiled wheel belongs to."""
+    name, _, version = requirement.partition("==")
+    python = f"cp{sys.version_info[0]}{sys.version_info[1]}-{sysconfig.get_platform()}"
+    cuda = (torch.cuda or "").replace(".", "")
+    device = "cpu" if archs is None else f"cu{cuda}-{archs.replace(';', '-').replace(' ', '-')}"
+    return f"{name}-{version}-{python}-torch{torch.version}-{device}"
+
+
+def install_mmcv(shell: Shell, request: MmcvRequest) -> None:
+    """Installs mmcv; nothing is accepted before an operator has run.
+
+    Raises:
+        SetupError: there is no ready wheel, and the build is not possible or failed.
+    """
+    if is_working(shell, request) is None:
+        say("kept: its operators run")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for source, wheel in ready_wheels(shell, request, folder):
+            problem = try_wheel(shell, request, wheel)
+            if problem is None:
+                say(f"from the {source}: {wheel.name}")
+                return
+            say(f"{wheel.name} from the {source} does not serve here: {problem}")
+        wheel = build(shell, request, folder)
+        if problem := try_wheel(shell, request, wheel):
+            raise SetupError(f"{wheel.name} was just built and does not work: {problem}")
+        store(wheel, request.cache)
+    say(f"built, and kept in {request.cache}")
+
+
+def is_working(shell: Shell, request: MmcvRequest) -> str | None:
+    """Returns None if the version asked for is installed and its operators run, else why not."""
+    name, _, version = request.requirement.partition("==")
+    return shell.check(CHECK, name, version, request.device)
+
+
+def ready_wheels(shell: Shell, request: MmcvRequest, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields the places that have a wheel, with a copy of it; pip judges which one fits."""
+    only_here = ("--isolated", "download", "--find-links")  # Isolated: not pip's own find-links.
+    sources: dict[str, tuple[str | Path, ...]] = {
+        "wheelhouse": (*only_here, request.wheelhouse or ""),
+        "find-links": ("download",),
+        "cache": (*only_here, request.cache),
+    }
+    if request.wheelhouse is None:
+        del sources["wheelhouse"]
+    for source, arguments in sources.items():
+        target = folder / source
+        options = ("--no-index", "--no-deps", "--only-binary", ":all:", "-d", target)
+        with contextlib.suppress(SetupError):  # pip found none there.
+            shell.pip(f"mmcv-{source}", *arguments, *options, request.requirement)
+            yield source, next(target.glob("*.whl"))
+
+
+def try_wheel(shell: Shell, request: MmcvRequest, wheel: Path) -> str | None:
+    """Installs a wheel and its dependencies; returns None if an operator ran, else why not."""
+    shell.pip("mmcv-wheel", "install", "--force-reinstall", "--no-deps", wheel)
+    shell.install("mmcv-dependencies", request.requirement)
+    return is_working(shell, request)
+
+
+def build(shell: Shell, request: MmcvRequest, folder: Path) -> Path:
+    """Compiles mmcv against the installed torch and returns the wheel, which is in `folder`.
+
+    Raises:
+        SetupError: a compiler is missing, or the build failed.
+    """
+    archs = request.archs
+    require_compilers(cuda=archs is not None)
+    env = {
+        "MMCV_WITH_OPS": "1",
+        # Without debugging symbols: half the time, and a wheel of 2 MB instead of 32.
+        "CFLAGS": f"{os.environ.get('CFLAGS', '')} -g0".strip(),
+        "MAX_JOBS": os.environ.get("MAX_JOBS")
+        or str(max_jobs(cores(), free_memory(), GIB_PER_JOB[request.device])),
+        "FORCE_CUDA": "1" if archs else "0",
+        **({"TORCH_CUDA_ARCH_LIST": archs} if archs else {}),
+    }
+    say(f"compiling for {f'CUDA {archs}' if archs else 'the CPU'}, {env['MAX_JOBS']} job(s)")
+    # Not isolated, or pip would compile against another torch; from the sources, or pip's own
+    # cache could hand out a wheel that was once built without operators.
+    arguments = ("wheel", "-v", "--no-build-isolation", "--no-deps", "--no-cache-dir")
+    source = ("--no-binary", package_name(request.requirement), request.requirement)
+    progress = Progress(shell.logs / "mmcv-build.log")
+    shell.pip("mmcv-build", *arguments, "-w", folder, *source, env=env, on_line=progress)
+    return next(folder.glob("*.whl"))
+
+
+def parse_progress(line: str) -> tuple[int, int] | None:
+    """Returns ninja's `[done/total]`, or None if the line has none."""
+    match = re.match(r"\s*\[(\d+)/(\d+)\] ", line)
+    return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+class Progress:
+    """Shows a compilation: one line that is renewed in a terminal, else a line now and then.
+
+    Args:
+        log: where the whole output goes.
+        interval: seconds between lines outside a terminal.
+    """
+
+    def __init__(self, log: Path, interval: float = 30.0) -> None:
+        self.terminal = sys.stdout.isatty()
+        self.interval = 0.2 if self.terminal else interval
+        self.start = self.shown = time.monotonic()
+        say(f"this takes about ten minutes on two cores; log: {log}")
+
+    def __call__(self, line: str) -> None:
+        """Takes one line of the compiler's output."""
+        progress, now = parse_progress(line), time.monotonic()
+        if progress is None or (progress[0] < progress[1] and now - self.shown < self.interval):
+            return
+        self.shown = now
+        done, total = progress
+        spent = now - self.start
+        left = show_seconds(spent / done * (total - done))
+        text = f"compiled {done}/{total} in {show_seconds(spent)}, about {left} left"
+        if self.terminal:
+            print(f"\r      {text}   ", end="\n" if done == total else "", flush=True)
+        else:
+            say(text)
+
+
+def store(wheel: Path, cache: Path) -> None:
+    """Puts a wheel into the cache in one step, so that a killed set-up leaves no half of it."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        shutil.copyfile(wheel, Path(folder, wheel.name))
+        Path(folder, wheel.name).replace(cache / wheel.name)

@@ -1,0 +1,80 @@
+"""The project's requirements, read from `pyproject.toml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from env_setup.shell import SetupError
+
+
+def read_project(path: Path) -> dict[str, Any]:
+    """Returns the `project` table of a `pyproject.toml`."""
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        from pip._vendor import tomli as tomllib
+    return tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+
+
+def package_name(requirement: str) -> str:
+    """Returns the normalised package name of a requirement (`Foo_Bar>=1` -> `foo-bar`).
+
+    Raises:
+        SetupError: there is no name in it.
+    """
+    name = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
+    if name is None:
+        raise SetupError(f"{requirement!r} is not a requirement such as torch==2.13.0")
+    return re.sub(r"[-_.]+", "-", name.group()).lower()
+
+
+def find_pin(requirements: Sequence[str], name: str) -> str:
+    """Returns the requirement of a package.
+
+    Raises:
+        SetupError: there is none.
+    """
+    found = [item for item in requirements if package_name(item) == name]
+    if not found:
+        raise SetupError(f"pyproject.toml pins no {name} there; only {', '.join(requirements)}")
+    return found[0]
+
+
+def select_pins(
+    project: Mapping[str, Any], extras: Sequence[str], torch: str | None
+) -> dict[str, list[str]]:
+    """Returns the requirements of each extra.
+
+    Args:
+        project: the `project` table.
+        extras: names of extras.
+        torch: the requirement that replaces the pinned torch, if any.
+
+    Raises:
+        SetupError: an extra is unknown.
+    """
+    known = project["optional-dependencies"]
+    unknown = [name for name in extras if name not in known]
+    if unknown:
+        raise SetupError(f"unknown extra {unknown[0]!r}; pyproject.toml has {', '.join(known)}")
+    pins = {name: list(known[name]) for name in extras}
+    if torch:
+        pins["torch"] = [torch, torchvision_for(torch)]
+    return pins
+
+
+def torchvision_for(torch: str) -> str:
+    """Returns the torchvision releases made for a torch release: 0.(x + 15) for torch 2.x.
+
+    Source: the compatibility table in torchvision's README (0.15 for 2.0 up to 0.24 for 2.9).
+
+    Raises:
+        SetupError: `torch` does not name a 2.x release.
+    """
+    release = re.fullmatch(r"torch==2\.(\d+)(\.\d+)?(\+\S+)?", torch.replace(" ", ""))
+    if release is None:
+        raise SetupError(f"--torch {torch!r} is not of the form torch==2.13.0")
+    return f"torchvision==0.{int(release.group(1)) + 15}.*"

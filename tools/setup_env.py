@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Sets up a virtual environment with everything that mmvan needs, mmcv's operators included.
+
+    python3 tools/setup_env.py                    # .venv, the official OpenMMLab packages
+    python3 tools/setup_env.py --family onedl     # .venv-onedl, the maintained forks
+
+What is installed, and why, stands in `pyproject.toml`. A second call returns at once unless
+something changed. The standard library is enough to run this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from env_setup.machine import Torch, probe_torch, require_disk, supported_pythons
+from env_setup.mmcv import MmcvRequest, choose_device, install_mmcv
+from env_setup.pins import find_pin, read_project, select_pins
+from env_setup.shell import SetupError, Shell, say, show_seconds
+from env_setup.torchvision import install_torchvision
+
+ROOT = Path(__file__).resolve().parent.parent
+MINORS = (12, 11, 10)  # NumPy 1.26, which the official mmcv needs, has wheels up to Python 3.12.
+VENVS = {"official": ".venv", "onedl": ".venv-onedl"}
+MMCV = {"official": "mmcv", "onedl": "onedl-mmcv"}
+DISK_GIB = 4  # The CPU environment takes less than 3, unpacking and compiling about 1 more.
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; `parse_options` tells what each means."""
+
+    family: str
+    venv: Path
+    torch: str | None
+    torch_index: str | None
+    wheelhouse: Path | None
+    extras: tuple[str, ...]
+    ops: str
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Reads the command line.
+
+    Raises:
+        SetupError: the wheelhouse is not a folder.
+    """
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--family", choices=sorted(VENVS), default="official")
+    parser.add_argument("--venv", type=Path, help="folder (default: .venv or .venv-onedl)")
+    parser.add_argument("--torch", metavar="SPEC", help="another torch, such as torch==2.11.0")
+    parser.add_argument("--torch-index", metavar="URL", help="additional package index for torch")
+    parser.add_argument(
+        "--wheelhouse",
+        type=Path,
+        default=os.environ.get("MMVAN_WHEELHOUSE") or None,
+        help="folder of ready mmcv wheels (default: $MMVAN_WHEELHOUSE)",
+    )
+    parser.add_argument("--extras", default="dev,mim", help="extras of pyproject.toml to install")
+    parser.add_argument(
+        "--ops",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="mmcv's operators; auto: CUDA if torch has CUDA and nvcc or a GPU is there",
+    )
+    values = vars(parser.parse_args(arguments))
+    values["venv"] = (values["venv"] or ROOT / VENVS[values["family"]]).absolute()
+    values["extras"] = tuple(filter(None, values["extras"].split(",")))
+    if values["wheelhouse"] and not values["wheelhouse"].is_dir():
+        raise SetupError(
+            f"the wheelhouse {values['wheelhouse']} is not a folder: correct --wheelhouse or "
+            "MMVAN_WHEELHOUSE, or leave both out and mmcv is compiled"
+        )
+    return Options(**values)
+
+
+def stamp(project: Mapping[str, Any], options: Options) -> str:
+    """Returns a digest of everything that the environment depends on."""
+    settings = {key: value for key, value in asdict(options).items() if key != "wheelhouse"}
+    parts = [project, settings, sys.version_info[:2], ROOT]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+    for file in (
+        ROOT / "setup.py",
+        Path(__file__),
+        *sorted(Path(__file__).parent.glob("env_setup/*.py")),
+    ):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+class Setup:
+    """The steps, in order. Each can be repeated.
+
+    Args:
+        options: the command line.
+        project: the `project` table of `pyproject.toml`.
+    """
+
+    def __init__(self, options: Options, project: Mapping[str, Any]) -> None:
+        self.options = options
+        self.groups = (options.family, *options.extras)
+        self.pins = select_pins(project, ("build", "torch", *self.groups), options.torch)
+        self.mmcv = find_pin(self.pins[options.family], MMCV[options.family])
+        self.torch, self.torchvision = (
+            find_pin(self.pins["torch"], name) for name in ("torch", "torchvision")
+        )
+        self.index = ("--extra-index-url", options.torch_index) if options.torch_index else ()
+        pinned = [pin for group in ("build", *self.groups) for pin in self.pins[group]]
+        self.shell = Shell(options.venv, pinned)
+
+    def steps(self) -> list[tuple[str, Callable[[], None]]]:
+        """Returns titles and actions."""
+        family = (
+            f"{self.options.family} packages and {', '.join(self.options.extras) or 'no extras'}"
+        )
+        return [
+            (f"virtual environment {self.options.venv}", self.make_venv),
+            ("build tools", lambda: self.shell.install("build", *self.pins["build"])),
+            (self.torch, self.install_torch),
+            (f"{self.mmcv} with its operators", self.install_mmcv),
+            (family, self.install_packages),
+            (self.torchvision, self.install_torchvision),
+            ("mmvan itself, editable", self.install_project),
+            ("test of all parts by python -m mmvan.doctor", self.run_doctor),
+        ]
+
+    def make_venv(self) -> None:
+        """Creates the environment; one of another Python version, or a broken one, is replaced.
+
+        Raises:
+            SetupError: the folder is something else, or the disk is too small.
+        """
+        venv, version = self.options.venv, sys.version_info[:2]
+        if self.shell.python.exists():
+            if (
+                self.shell.check(f"import sys, pip; assert sys.version_info[:2] == {version}")
+                is None
+            ):
+                say("kept")
+                return
+            say(f"replaced: it does not run Python {version[0]}.{version[1]}")
+        elif venv.exists() and any(venv.iterdir()):
+            raise SetupError(
+                f"{venv} is in use and is no virtual environment: choose another --venv"
+            )
+        require_disk(venv, DISK_GIB)
+        with tempfile.TemporaryDirectory() as folder:  # `--clear` would take the log away.
+            Shell(Path(folder)).run("venv", sys.executable, "-m", "venv", "--clear", venv)
+
+    def install_torch(self) -> None:
+        """Installs torch; from here on no dependency can exchange it."""
+        self.shell.install("torch", *self.index, self.torch)
+        torch = self.installed_torch
+        self.shell.constraints.append(f"torch=={torch.version}")
+        say(f"torch {torch.version}, {len(torch.gpus)} GPU(s)")
+
+    @cached_property
+    def installed_torch(self) -> Torch:
+        """What the torch in the environment says about itself."""
+        return probe_torch(self.shell)
+
+    def install_mmcv(self) -> None:
+        """Finds or compiles mmcv."""
+        device = choose_device(self.options.ops, self.installed_torch)
+        request = MmcvRequest(self.mmcv, self.installed_torch, device, self.options.wheelhouse)
+        install_mmcv(self.shell, request)
+
+    def install_packages(self) -> None:
+        """Installs the other packages of the family, and the extras."""
+        self.shell.install("packages", *(pin for group in self.groups for pin in self.pins[group]))
+
+    def install_torchvision(self) -> None:
+        """Installs torchvision, repacked if need be."""
+        install_torchvision(self.shell, self.installed_torch, self.torchvision, self.index)
+
+    def install_project(self) -> None:
+        """Installs the working tree as an editable package."""
+        self.shell.pip("mmvan", "install", "--no-deps", "--no-build-isolation", "-e", ROOT)
+
+    def run_doctor(self) -> None:
+        """Tests the environment and shows the result."""
+        doctor = (self.shell.python, "-m", "mmvan.doctor")
+        self.shell.run("doctor", *doctor, on_line=lambda line: print(line, end="", flush=True))
+
+
+def use_supported_python() -> None:
+    """Starts anew under a supported Python if this one is not.
+
+    Raises:
+        SetupError: there is none.
+    """
+    if sys.version_info[:2] in [(3, minor) for minor in MINORS]:
+        return
+    this = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+    found = supported_pythons(MINORS)
+    if not found:
+        raise SetupError(
+            f"{this} is not supported and PATH has no python3.10, python3.11 or python3.12: "
+            "install one of them and name it by `make PYTHON=...`"
+        )
+    print(f"{this} is not supported: {found[0]} is used", flush=True)
+    os.execv(found[0], [found[0], *sys.argv])
+
+
+def run_steps(steps: Sequence[tuple[str, Callable[[], None]]]) -> None:
+    """Runs the steps and shows how long each took.
+
+    Raises:
+        SetupError: a step failed; the message names it.
+    """
+    for number, (title, action) in enumerate(steps, 1):
+        print(f"[{number}/{len(steps)}] {title}", flush=True)
+        start = time.monotonic()
+        try:
+            action()
+        except SetupError as error:
+            raise SetupError(f"step {number}/{len(steps)}, {title}\n{error}") from error
+        say(f"done in {show_seconds(time.monotonic() - start)}")
+
+
+def main() -> int:
+    """Runs the set-up; returns the exit status."""
+    try:
+        use_supported_python()
+        options = parse_options()
+        project = read_project(ROOT / "pyproject.toml")
+        mark, current = options.venv / "setup" / "stamp", stamp(project, options)
+        if mark.exists() and mark.read_text(encoding="ascii") == current:
+            print(f"{options.venv} is up to date ({options.family} family)")
+            return 0
+        mark.unlink(missing_ok=True)
+        start = time.monotonic()
+        run_steps(Setup(options, project).steps())
+        mark.write_text(current, encoding="ascii")
+    except SetupError as error:
+        print(f"\nSet-up failed: {error}", file=sys.stderr)
+        return 1
+    print(f"Ready in {show_seconds(time.monotonic() - start)}: . {options.venv}/bin/activate")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
