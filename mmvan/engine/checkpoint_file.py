@@ -1,0 +1,131 @@
+"""Whether a file is a checkpoint, told from its content before any long work."""
+
+import json
+import pickle
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+from mmvan.checkpoint.errors import CheckpointError
+from mmvan.engine.errors import did_you_mean
+
+_SCHEME = re.compile(r"[\w-]+(:\w+)?://")
+# torch.save before PyTorch 1.6 begins with this number as a pickle (torch.serialization).
+_LEGACY_START = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+_SAFETENSORS_HEADER_LIMIT = 100_000_000  # bytes; the limit of the safetensors library itself.
+
+
+def check_checkpoint(path: str, option: str) -> None:
+    """Check that a local file can be a checkpoint: a PyTorch archive or a safetensors file.
+
+    Only the outline is read, whatever the size, and nothing is unpickled. The files of PyTorch
+    before 1.6 have no index, so that a truncated one of those is found only when it is loaded.
+
+    Args:
+        path: A file, or an address with a scheme such as ``https://``, which is left to its loader.
+        option: The option or key that named it, for the message.
+
+    Raises:
+        CheckpointError: The file is missing, empty, truncated or something else.
+    """
+    if _SCHEME.match(path):
+        return
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise CheckpointError(f"{option} {path}: {_what_is_there(file)}")
+    fault = _fault(file)
+    if fault:
+        raise CheckpointError(
+            f"{option} {path} is not a checkpoint: {fault}. Expected a file written by torch.save "
+            "or safetensors; download or copy it again."
+        )
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint that the last run in a work directory ended with.
+
+    Args:
+        work_dir: The directory that MMEngine's CheckpointHook wrote to. It may have been moved.
+
+    Returns:
+        str | None: The path, or None when nothing was saved there.
+
+    Raises:
+        CheckpointError: The file is gone or damaged; the message lists those that are there.
+    """
+    pointer = Path(work_dir, "last_checkpoint")
+    if not pointer.is_file():
+        return None
+    stated = Path(pointer.read_text().strip())
+    found = stated if stated.is_file() else Path(work_dir, stated.name)
+    try:
+        check_checkpoint(str(found), "--resume: the latest checkpoint")
+    except CheckpointError as error:
+        others = sorted(str(f) for f in Path(work_dir).glob("*.pth") if f != found)
+        there = f" Name another one by --resume PATH: {', '.join(others)}" if others else ""
+        raise CheckpointError(f"{error}{there}") from None
+    return str(found)
+
+
+def _what_is_there(file: Path) -> str:
+    if file.is_dir():
+        return f"is a directory; it holds {_listing(file)}"
+    if not file.parent.is_dir():
+        return f"no such file, and no directory {file.parent}"
+    names = [f.name for f in file.parent.iterdir()]
+    return f"no such file; {file.parent} holds {_listing(file.parent)}." + did_you_mean(
+        file.name, names
+    )
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(f.name for f in folder.glob("*.pth")) or ["no *.pth file"]
+    return ", ".join(names[:10])
+
+
+def _fault(file: Path) -> str | None:
+    """What is wrong with a file, or None."""
+    with file.open("rb") as stream:
+        head = stream.read(512)
+    if not head:
+        return "it is empty"
+    if head.startswith(b"PK\x03\x04"):
+        return _zip_fault(file)
+    if head.startswith(_LEGACY_START):
+        return None
+    if head[8:9] == b"{":
+        return _safetensors_fault(file)
+    if head.startswith(b"version https://git-lfs"):
+        return "it is the pointer of a Git LFS file (`git lfs pull` fetches the file itself)"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "it is an HTML page, as servers send in place of a missing file"
+    return f"it begins with {head[:24]!r}"
+
+
+def _zip_fault(file: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return f"it is a torch archive cut off after {file.stat().st_size} bytes"
+    if any(name.endswith("data.pkl") for name in names):
+        return None
+    return f"it is a zip archive without PyTorch's data.pkl; it holds {', '.join(names[:3])}"
+
+
+def _safetensors_fault(file: Path) -> str | None:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > min(size - 8, _SAFETENSORS_HEADER_LIMIT):
+            return f"its safetensors header should have {length} bytes, the file has {size}"
+        try:
+            header = json.loads(stream.read(length))
+        except ValueError:
+            return "its safetensors header is not JSON"
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        return f"it should have {expected} bytes by its safetensors header and has {size}"
+    return None

@@ -1,0 +1,132 @@
+"""Loading a config for one of the three tasks, and refusing what would be silently ignored."""
+
+import importlib.util
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmvan.engine.errors import ConfigError, did_you_mean
+
+TASKS = {"mmpretrain": "classification", "mmdet": "detection", "mmseg": "segmentation"}
+# Keys that MMEngine or its libraries read from a config besides the Runner's own arguments.
+_OTHER_KEYS = (
+    "auto_scale_lr",
+    "compile",
+    "custom_imports",
+    "find_unused_parameters",
+    "runner_type",
+    "sync_bn",
+    "tta_model",
+    "tta_pipeline",
+)
+
+
+def load_config(path: str, overrides: Mapping[str, Any] | None, needs: Sequence[str]) -> Config:
+    """Load a config file and merge the command line's settings into it.
+
+    Args:
+        path: The config file.
+        overrides: ``--cfg-options``: values by dotted key.
+        needs: Top-level keys that the command cannot do without.
+
+    Returns:
+        Config: The merged config.
+
+    Raises:
+        ConfigError: The file is missing or cannot be read, a dotted key fits nothing in it, its
+            ``default_scope`` is not that of an installed task library, or a needed key is missing.
+    """
+    cfg = _read(path)
+    if overrides:
+        _merge(cfg, overrides)
+    _check_scope(cfg, path)
+    missing = [key for key in needs if cfg.get(key) is None]
+    if missing:
+        raise ConfigError(
+            f"{path}: {', '.join(missing)} not set. This command needs {', '.join(needs)}; "
+            f"the file sets {', '.join(sorted(cfg.keys()))}."
+        )
+    return cfg
+
+
+def task_of(cfg: Config) -> str:
+    """The task of a config that :func:`load_config` returned, such as ``detection``."""
+    return TASKS[cfg.default_scope]
+
+
+def innermost_dataset(dataloader: Any) -> Any:
+    """The data set inside a loader's wrappers (repeat, class balance, ...): it has the pipeline."""
+    dataset = dataloader["dataset"]
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset
+
+
+def _read(path: str) -> Config:
+    if not Path(path).is_file():
+        kind = "is a directory" if Path(path).is_dir() else "does not exist"
+        hint = did_you_mean(path, _configs_near(Path(path)))
+        raise ConfigError(f"config {path} {kind}; expected a config file (.py).{hint}")
+    try:
+        return Config.fromfile(path)
+    except (SyntaxError, ImportError, OSError, KeyError) as error:
+        reason = str(error).strip() or type(error).__name__
+        raise ConfigError(f"config {path} cannot be read: {reason}") from error
+
+
+def _configs_near(path: Path) -> Iterator[str]:
+    """Config files below the first directory of a mistyped path that exists."""
+    parent = next(folder for folder in path.parents if folder.is_dir())
+    if parent.resolve() in (Path.cwd(), Path(parent.anchor)):
+        parent = parent / "configs"
+    return (str(file) for file in parent.rglob("*.py"))
+
+
+def _check_scope(cfg: Config, path: str) -> None:
+    scope = cfg.get("default_scope")
+    if scope not in TASKS:
+        raise ConfigError(
+            f"{path}: default_scope is {scope!r}; expected {', '.join(map(repr, TASKS))}, "
+            "the library whose task it is."
+        )
+    if importlib.util.find_spec(scope) is None:
+        raise ConfigError(
+            f"{path} is a {TASKS[scope]} config and needs {scope}, which is not installed here."
+        )
+
+
+def _merge(cfg: Config, overrides: Mapping[str, Any]) -> None:
+    for key in overrides:
+        _check_key(cfg, key)
+    try:
+        cfg.merge_from_dict(dict(overrides))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"--cfg-options does not fit the config: {error.args[0]}") from error
+
+
+def _check_key(cfg: Config, key: str) -> None:
+    """Refuse a key that no part of the config would ever read, most often a misspelt one."""
+    first, *rest = key.split(".")
+    known = {*cfg.keys(), *_runner_arguments(), *_OTHER_KEYS}
+    if first not in known:
+        raise ConfigError(
+            f"--cfg-options {key}: the config has no {first!r}.{did_you_mean(first, known)}"
+        )
+    node = cfg.get(first)
+    for depth, part in enumerate(rest[:-1], start=1):
+        if not isinstance(node, Mapping):
+            return
+        hint = did_you_mean(part, node)
+        if part not in node and hint:
+            where = ".".join([first, *rest[: depth - 1]])
+            raise ConfigError(f"--cfg-options {key}: {where} has no {part!r}.{hint}")
+        node = node.get(part)
+
+
+def _runner_arguments() -> list[str]:
+    from mmengine.runner import Runner
+
+    return list(inspect.signature(Runner.__init__).parameters)[1:]

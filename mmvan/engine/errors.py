@@ -1,0 +1,53 @@
+"""Errors that a user can mend, and how a command reports them."""
+
+import difflib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+from mmvan.checkpoint.errors import CheckpointError
+from mmvan.data.errors import DataError
+
+# How long the other processes of a node leave process 0 for the message that all of them have:
+# the launcher ends everybody as soon as the first one exits.
+_GRACE_SECONDS = 10.0
+_LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
+
+
+class ConfigError(ValueError):
+    """A config file or a command-line option that cannot work; the message says how to mend it."""
+
+
+class DeviceError(ValueError):
+    """A device that was asked for and is not there."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """A sentence with the closest of ``candidates``, or an empty string when none is close."""
+    close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command; end with one message and status 2 when the user's input is at fault.
+
+    Other exceptions keep their traceback: they are defects, here or in a library.
+
+    Args:
+        main: The command.
+
+    Raises:
+        SystemExit: With status 2, after the message was written to the standard error.
+    """
+    try:
+        main()
+    except (ConfigError, CheckpointError, DeviceError, DataError) as error:
+        if _local_rank() > 0:
+            time.sleep(_GRACE_SECONDS)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from None
+
+
+def _local_rank() -> int:
+    return next((int(os.environ[name]) for name in _LOCAL_RANK_VARIABLES if name in os.environ), 0)

@@ -1,0 +1,164 @@
+"""What training and testing share: common options, preparation in order, and the Runner."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from mmvan.engine.config import task_of
+from mmvan.engine.device import DEVICES, check_gpu_count
+from mmvan.engine.errors import ConfigError
+from mmvan.engine.processes import (
+    LAUNCHERS,
+    Processes,
+    start_gloo,
+    use_cpu_data_parallel,
+    use_plain_batch_norm,
+)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that training and testing share."""
+    add = parser.add_argument
+    add("config", help="config file")
+    add("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config name>)")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="settings that override the config's, such as train_dataloader.batch_size=4 or "
+        "key='[(a,b),(c,d)]'",
+    )
+    add("--device", choices=DEVICES, default="auto", help="auto takes a GPU where there is one")
+    add("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
+    add("--skip-data-check", action="store_true", help="do not look at the data sets beforehand")
+    # torch.distributed.launch, which `mim train` calls, passes it; LOCAL_RANK says the same.
+    add("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)
+
+
+def set_work_dir(cfg: Config, requested: str | None) -> None:
+    """Choose the work directory and make sure that it can be written to.
+
+    Args:
+        cfg: The config, changed in place.
+        requested: ``--work-dir``; by default the config's own, or ``work_dirs/<config name>``.
+
+    Raises:
+        ConfigError: The directory cannot be created or written to.
+    """
+    name = Path(cfg.filename).stem
+    cfg.work_dir = requested or cfg.get("work_dir") or str(Path("work_dirs", name))
+    try:
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+        writable = os.access(cfg.work_dir, os.W_OK)
+    except OSError as error:
+        raise ConfigError(f"--work-dir {cfg.work_dir} cannot be created: {error}") from error
+    if not writable:
+        raise ConfigError(f"--work-dir {cfg.work_dir} cannot be written to by this user")
+
+
+def prepare(
+    cfg: Config, processes: Processes, device: str, *, training: bool, check_data: bool
+) -> None:
+    """Check the data, fit the config to the device, say what will run, and connect the processes.
+
+    Args:
+        cfg: The config, changed in place.
+        processes: This process among the others.
+        device: The type of the device in use.
+        training: Whether the training and validation loaders will be used, or the test loader.
+        check_data: Whether to look at their data sets beforehand.
+
+    Raises:
+        DeviceError: There are fewer GPUs than processes.
+        DataError: A data set is missing or damaged. Only process 0 looks; the launcher ends the
+            others, which wait for it in the first collective operation.
+    """
+    cfg.launcher = processes.launcher
+    on_cpu = device == "cpu"
+    if device == "cuda":
+        check_gpu_count(processes.local_rank, processes.local_size)
+    if check_data and processes.rank == 0:
+        from mmvan.data.check import check_datasets
+
+        check_datasets(cfg, ("train", "val") if training else ("test",))
+    _stack_images_when_loading(cfg)
+    converted = 0 if processes.distributed and not on_cpu else use_plain_batch_norm(cfg)
+    if converted:
+        processes.announce(f"SyncBN needs several GPU processes: {converted} settings became BN")
+    processes.announce(start_line(cfg, processes, device, training=training))
+    if on_cpu and processes.distributed:
+        use_cpu_data_parallel(cfg)
+        start_gloo(cfg, processes)
+
+
+def build_runner(cfg: Config) -> Any:
+    """Build the Runner, or the config's own ``runner_type``.
+
+    Args:
+        cfg: The prepared config.
+
+    Returns:
+        mmengine.runner.Runner: The runner.
+    """
+    from mmengine.registry import RUNNERS
+    from mmengine.runner import Runner
+
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def start_line(cfg: Config, processes: Processes, device: str, *, training: bool) -> str:
+    """One line with all that decides what a run computes and how fast.
+
+    Args:
+        cfg: The prepared config.
+        processes: This process among the others.
+        device: The type of the device in use.
+        training: Whether to state the training batch and learning rate, or the test batch.
+
+    Returns:
+        str: Task, config, processes x device, backend, batch, and learning rate.
+    """
+    loader = cfg.train_dataloader if training else cfg.test_dataloader
+    batch = _batch_size(loader)
+    total = batch * processes.world_size
+    parts = [
+        f"{'train' if training else 'test'} {task_of(cfg)}",
+        str(cfg.filename),
+        f"{processes.world_size} x {device}{_backend(processes, device)}",
+        f"batch {batch} x {processes.world_size} = {total}",
+    ]
+    return " | ".join(parts + ([_learning_rate(cfg, total)] if training else []))
+
+
+def _backend(processes: Processes, device: str) -> str:
+    if device == "cpu":
+        return f", no GPU found{', gradients averaged by gloo' if processes.distributed else ''}"
+    return ", gradients averaged by nccl" if processes.distributed else ""
+
+
+def _batch_size(loader: Any) -> int:
+    return int(loader.get("batch_size") or loader["batch_sampler"]["batch_size"])
+
+
+def _learning_rate(cfg: Config, total: int) -> str:
+    rate = cfg.optim_wrapper.get("optimizer", {}).get("lr")
+    scaling = cfg.get("auto_scale_lr") or {}
+    if rate is None:
+        return "lr set by the optimizer"
+    if not scaling.get("enable"):
+        return f"lr {rate:g}"
+    base = scaling["base_batch_size"]
+    return f"lr {rate * total / base:g} ({rate:g} scaled from a total batch of {base})"
+
+
+def _stack_images_when_loading(cfg: Config) -> None:
+    """Give mmpretrain's loaders the collate function that its own tools add to every config."""
+    if task_of(cfg) != "classification":
+        return
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if cfg.get(name):
+            cfg[name].setdefault("collate_fn", {"type": "default_collate"})

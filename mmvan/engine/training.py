@@ -1,0 +1,159 @@
+"""The options of ``tools/train.py`` and what each changes in a config."""
+
+import argparse
+import os
+from typing import Any
+
+from mmengine.config import Config
+
+from mmvan.engine.checkpoint_file import check_checkpoint, latest_checkpoint
+from mmvan.engine.errors import ConfigError
+from mmvan.engine.processes import Processes
+
+# timm's default (timm.utils.ModelEmaV2), with which the paper's models were averaged.
+EMA_DECAY = 0.9998
+_AMP_DTYPES = {"fp16": "float16", "bf16": "bfloat16"}
+AUTO_RESUME = "auto"
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that only training has."""
+    add = parser.add_argument
+    add(
+        "--resume",
+        nargs="?",
+        const=AUTO_RESUME,
+        metavar="PATH",
+        help="continue from PATH; without PATH from the latest checkpoint in the work directory",
+    )
+    add("--amp", choices=tuple(_AMP_DTYPES), help="mixed precision (GPU only)")
+    add(
+        "--ema",
+        nargs="?",
+        type=float,
+        const=EMA_DECAY,
+        metavar="DECAY",
+        help=f"evaluate and save an average of the weights over time (default decay: {EMA_DECAY})",
+    )
+    add(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by total batch / auto_scale_lr.base_batch_size",
+    )
+    add("--no-validate", action="store_true", help="do not evaluate during training")
+    add("--seed", type=int, help="seed of everything random (default: drawn and logged)")
+    add(
+        "--deterministic",
+        action="store_true",
+        help="equal results for equal seeds; an operator that cannot raises an error",
+    )
+
+
+def apply_training_options(
+    cfg: Config, args: argparse.Namespace, processes: Processes, device: str
+) -> None:
+    """Write the training options into the config.
+
+    Args:
+        cfg: The config, with its ``work_dir``; changed in place.
+        args: What :func:`add_training_options` declared.
+        processes: This process among the others.
+        device: The type of the device that will be used.
+
+    Raises:
+        ConfigError: An option does not fit the config or the device.
+        CheckpointError: What is to be resumed is not a checkpoint.
+    """
+    if args.resume:
+        _resume(cfg, args.resume, processes)
+    if args.amp:
+        _use_amp(cfg, args.amp)
+    _check_amp(cfg, device)
+    if args.ema is not None:
+        _average_weights(cfg, args.ema)
+    if args.auto_scale_lr:
+        _scale_lr(cfg)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.seed is not None:
+        _set_randomness(cfg, "seed", args.seed)
+    if args.deterministic:
+        # cuBLAS is deterministic only with a workspace of a fixed size (NVIDIA's documentation).
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        _set_randomness(cfg, "deterministic", True)
+
+
+def _resume(cfg: Config, source: str, processes: Processes) -> None:
+    if source != AUTO_RESUME:
+        check_checkpoint(source, "--resume")
+        cfg.resume, cfg.load_from = True, source
+        return
+    latest = latest_checkpoint(cfg.work_dir)
+    if latest is None:
+        processes.announce(f"--resume: {cfg.work_dir} has no checkpoint yet; starting anew")
+        return
+    cfg.resume, cfg.load_from = True, latest
+
+
+def _use_amp(cfg: Config, precision: str) -> None:
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get("type", "OptimWrapper")
+    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise ConfigError(
+            f"--amp {precision}: optim_wrapper.type is {kind!r}; only OptimWrapper can be replaced "
+            "by AmpOptimWrapper. Set the precision in the config."
+        )
+    wrapper.type = "AmpOptimWrapper"
+    wrapper.dtype = _AMP_DTYPES[precision]
+    # bfloat16 has float32's range of exponents, so nothing underflows and no scaling is needed.
+    wrapper.loss_scale = "dynamic" if precision == "fp16" else {"enabled": False}
+
+
+def _check_amp(cfg: Config, device: str) -> None:
+    if cfg.optim_wrapper.get("type") != "AmpOptimWrapper":
+        return
+    if device == "cpu":
+        raise ConfigError(
+            "mixed precision (AmpOptimWrapper, --amp) was asked for, but this run is on the CPU, "
+            "where MMEngine does not offer it. Leave out --amp; if the config itself asks for it, "
+            "use one with optim_wrapper.type='OptimWrapper'."
+        )
+    if device == "cuda" and cfg.optim_wrapper.get("dtype") == "bfloat16":
+        _check_bfloat16()
+
+
+def _check_bfloat16() -> None:
+    import torch
+
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ConfigError(
+            f"--amp bf16: {torch.cuda.get_device_name()} does not compute in bfloat16 (NVIDIA GPUs "
+            "do since Ampere). Use --amp fp16."
+        )
+
+
+def _average_weights(cfg: Config, decay: float) -> None:
+    if not 0 < decay < 1:
+        raise ConfigError(f"--ema {decay}: the decay must lie between 0 and 1, such as {EMA_DECAY}")
+    others = [hook for hook in cfg.get("custom_hooks") or [] if not _is_ema(hook)]
+    # MMEngine's momentum is the share of the new weights. timm averages the buffers, too.
+    hook = {"type": "EMAHook", "momentum": 1 - decay, "update_buffers": True}
+    cfg.custom_hooks = [*others, hook]
+
+
+def _is_ema(hook: Any) -> bool:
+    return str(hook["type"]).rpartition(".")[2] == "EMAHook"
+
+
+def _scale_lr(cfg: Config) -> None:
+    settings = cfg.get("auto_scale_lr") or {}
+    if "base_batch_size" not in settings:
+        raise ConfigError(
+            "--auto-scale-lr: the config does not say for which total batch its learning rate is "
+            "meant. Set it: --cfg-options auto_scale_lr.base_batch_size=N"
+        )
+    cfg.auto_scale_lr = {**settings, "enable": True}
+
+
+def _set_randomness(cfg: Config, key: str, value: Any) -> None:
+    cfg.randomness = {**(cfg.get("randomness") or {}), key: value}

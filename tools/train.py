@@ -1,0 +1,36 @@
+"""Train a model of any of the three tasks: ``python tools/train.py CONFIG [options]``."""
+
+import argparse
+
+from mmvan.engine.config import load_config
+from mmvan.engine.device import choose_device
+from mmvan.engine.errors import run_command
+from mmvan.engine.processes import read_processes
+from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir
+from mmvan.engine.training import add_training_options, apply_training_options
+
+NEEDS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Train a model; the config decides the task.")
+    add_common_options(parser)
+    add_training_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    processes = read_processes(args.launcher)
+    device = choose_device(args.device)
+    cfg = load_config(args.config, args.cfg_options, NEEDS)
+    set_work_dir(cfg, args.work_dir)
+    apply_training_options(cfg, args, processes, device)
+    prepare(cfg, processes, device, training=True, check_data=not args.skip_data_check)
+    build_runner(cfg).train()
+
+
+if __name__ == "__main__":
+    run_command(main)
