@@ -1,0 +1,99 @@
+"""Checks all data that a config names, before any long work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmvan.data.check.classification import folder_problems
+from mmvan.data.check.detection import COCO_LAYOUT, CocoFiles, coco_problems, untrained_problems
+from mmvan.data.check.heads import head_problems
+from mmvan.data.check.problems import Problem, raise_if_any
+from mmvan.data.check.segmentation import PAIR_LAYOUT, pair_problems
+from mmvan.data.check.sources import (
+    FOLDER_LAYOUT,
+    Source,
+    advice,
+    find_sources,
+    location_problems,
+    neighbours,
+)
+
+__all__ = ["check_datasets"]
+
+
+def _source_problems(source: Source, files: CocoFiles) -> list[Problem]:
+    """Checks one data set; of a class that finds files in its own way, only that paths exist."""
+    problems = location_problems(source)
+    if problems:
+        return problems
+    if source.layout == COCO_LAYOUT:
+        return coco_problems(source, files)
+    if source.layout == PAIR_LAYOUT:
+        return pair_problems(source)
+    if source.layout == FOLDER_LAYOUT:
+        return folder_problems(source)
+    return []
+
+
+def _loader_problems(cfg: Config, loader: str, files: CocoFiles) -> list[Problem]:
+    sources = find_sources(cfg, loader)
+    found = {source.key: _source_problems(source, files) for source in sources}
+    problems = [problem for part in found.values() for problem in part]
+    sound = [source for source in sources if not found[source.key]]
+    if loader == "train":
+        coco = [source for source in sound if source.layout == COCO_LAYOUT]
+        problems += untrained_problems(coco, files)
+    return problems + head_problems(cfg, sound)
+
+
+def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    key = f"{loader}_evaluator"
+    evaluator = cfg.get(key) or []
+    if isinstance(evaluator, Mapping):
+        yield key, evaluator
+    elif isinstance(evaluator, Sequence):
+        for index, metric in enumerate(evaluator):
+            yield f"{key}[{index}]", metric
+
+
+def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[Problem]:
+    for key, metric in _metrics(cfg, loader):
+        path = metric.get("ann_file")
+        if not path or "://" in path:
+            continue
+        key = f"{key}.ann_file"
+        if not Path(path).is_file():
+            found = f"no such file; {neighbours(path)}"
+            expected = f"the annotation file of the {loader} data"
+            yield Problem(key, path, found, expected, advice(path))
+        elif str(metric.get("type")).endswith("CocoMetric"):
+            problem = files.problem(key, path, annotated=not metric.get("format_only"))
+            if problem:
+                yield problem
+
+
+def check_datasets(cfg: Config, loaders: Sequence[str] = ("train", "val", "test")) -> None:
+    """Checks the files of all data sets and metrics, without building or decoding any.
+
+    Wrappers such as ``RepeatDataset`` are looked through. Paths are joined as the data sets join
+    them; each annotation file is read once.
+
+    Args:
+        cfg: A config of mmpretrain, mmdet or mmseg.
+        loaders: Whose data to check: of ``train``, ``val`` and ``test``. One that the config lacks
+            is left out.
+
+    Raises:
+        DataError: If anything is wrong; the message lists every problem with the key of the config,
+            what was found, what was expected and what to do.
+    """
+    files = CocoFiles()
+    problems: list[Problem] = []
+    for loader in loaders:
+        problems += _loader_problems(cfg, loader, files)
+        problems += _evaluator_problems(cfg, loader, files)
+    raise_if_any(problems)

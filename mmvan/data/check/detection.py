@@ -1,0 +1,221 @@
+"""Checks COCO annotation files, and the pictures that they list."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmvan.data.check.problems import Problem, listed, similar
+from mmvan.data.check.sources import Source, advice, list_files
+from mmvan.data.errors import DataError
+
+__all__ = ["COCO_LAYOUT", "CocoFile", "CocoFiles", "coco_problems", "untrained_problems"]
+
+# mmdet's class that reads COCO files.
+COCO_LAYOUT = "CocoDataset"
+# What mmdet's CocoDataset reads from the entries of each table.
+FIELDS = {
+    "images": ("id", "file_name", "height", "width"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id", "bbox", "area"),
+}
+HEAD_BYTES = 40
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """What the checks need to know of an annotation file.
+
+    Args:
+        images: File names of its pictures.
+        categories: Names of its categories, in its order.
+        trainable: Names of the categories that have an object to train on in some picture.
+        annotated: Whether it has a table of annotations.
+    """
+
+    images: list[str]
+    categories: list[str]
+    trainable: set[str]
+    annotated: bool
+
+
+def _load(path: str) -> Any:
+    content = Path(path).read_bytes()
+    start = repr(content[:HEAD_BYTES])[1:]
+    if not content.strip():
+        raise DataError("an empty file")
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise DataError(f"not JSON: {error.msg} at {place}; it begins with {start}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"not JSON: bytes that are no text; it begins with {start}") from error
+
+
+def _table(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Returns one table after a look at all its entries.
+
+    Raises:
+        DataError: If it is not a list, or an entry lacks a field.
+    """
+    entries = content[name]
+    if not isinstance(entries, list):
+        raise DataError(f"{name} is of type {type(entries).__name__}, not a list")
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise DataError(f"{name}[{index}] is of type {type(entry).__name__}, not an object")
+        lacking = [field for field in FIELDS[name] if field not in entry]
+        if lacking:
+            raise DataError(f"{name}[{index}] has no {' and no '.join(lacking)}")
+    return entries
+
+
+def _trainable(annotation: dict[str, Any]) -> bool:
+    """Whether mmdet trains on an annotation: it drops crowds, ignored and empty ones."""
+    _, _, width, height = annotation["bbox"]
+    dropped = annotation.get("iscrowd") or annotation.get("ignore") or annotation["area"] <= 0
+    return not dropped and width >= 1 and height >= 1
+
+
+def _read(path: str) -> CocoFile:
+    content = _load(path)
+    if not isinstance(content, dict):
+        raise DataError(f"JSON of type {type(content).__name__}, not an object")
+    lacking = [name for name in ("images", "categories") if name not in content]
+    if lacking:
+        keys = listed(content) or "none"
+        raise DataError(f"no {' and no '.join(lacking)} among its keys: {keys}")
+    annotated = "annotations" in content
+    names = {entry["id"]: str(entry["name"]) for entry in _table(content, "categories")}
+    images = {entry["id"]: str(entry["file_name"]) for entry in _table(content, "images")}
+    annotations = _table(content, "annotations") if annotated else []
+    trainable = {
+        names[entry["category_id"]]
+        for entry in annotations
+        if entry["category_id"] in names and entry["image_id"] in images and _trainable(entry)
+    }
+    return CocoFile(list(images.values()), list(names.values()), trainable, annotated)
+
+
+class CocoFiles:
+    """Annotation files, each read once however many loaders and metrics name it."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, CocoFile | DataError] = {}
+
+    def read(self, path: str) -> CocoFile:
+        """Reads a file.
+
+        Raises:
+            DataError: If it is no COCO annotation file; the message says what was found.
+        """
+        if path not in self._read:
+            try:
+                self._read[path] = _read(path)
+            except DataError as error:
+                self._read[path] = error
+        result = self._read[path]
+        if isinstance(result, DataError):
+            raise result
+        return result
+
+    def problem(self, key: str, path: str, annotated: bool) -> Problem | None:
+        """Says what is wrong with the form of a file, if anything.
+
+        Args:
+            key: Where the config names it.
+            path: The file.
+            annotated: Whether annotations are needed.
+        """
+        expected = "a COCO annotation file: JSON with images, annotations and categories"
+        fix = "unpack or download it again, or correct the path"
+        try:
+            content = self.read(path)
+        except DataError as error:
+            return Problem(key, path, str(error), expected, fix)
+        if annotated and not content.annotated:
+            found = "no annotations among its keys, as in a test set without answers"
+            return Problem(key, path, found, expected, "name a file with annotations")
+        if not content.images:
+            return Problem(key, path, "no images in it", "at least one image", fix)
+        return None
+
+
+def _class_problem(source: Source, content: CocoFile) -> Problem | None:
+    """Compares the classes of the config with the categories of the file.
+
+    mmdet leaves out a class that the file does not have and numbers the others in the file's order,
+    without a word in both cases, so that labels and names come apart.
+    """
+    classes = source.classes or ()
+    key = f"{source.key}.metainfo.classes"
+    missing = [name for name in classes if name not in content.categories]
+    has = f"the categories of {source.ann_file} are {listed(content.categories)}"
+    if missing:
+        close = "; ".join(f"for {n!r}: {similar(n, content.categories)}" for n in missing[:5])
+        expected = "a category of that name for each class; a class without one is never learnt"
+        fix = f"set metainfo.classes to names of the file ({close})"
+        return Problem(key, f"{listed(missing)} not in the file", has, expected, fix)
+    order = [name for name in content.categories if name in classes]
+    if order != list(classes):
+        expected = "the same order in both: labels are numbered in the file's order"
+        fix = "order metainfo.classes as in the file"
+        return Problem(key, listed(classes), has, expected, fix)
+    return None
+
+
+def _missing_images(source: Source, content: CocoFile) -> Problem | None:
+    folder = source.prefixes.get("img", source.root)
+    present = set(list_files(folder))
+    absent = [name for name in content.images if name not in present]
+    # A name such as ./a.jpg is not listed in these words, but may be there.
+    absent = [name for name in absent if not Path(folder, name).exists()]
+    if not absent:
+        return None
+    found = f"{len(absent)} of {len(content.images)} images missing: {listed(absent)}"
+    expected = f"every image that {source.ann_file} lists"
+    return Problem(f"{source.key}.data_prefix.img", folder, found, expected, advice(source.root))
+
+
+def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
+    """Checks one COCO data set whose files and directories exist.
+
+    Args:
+        source: The data set.
+        files: The annotation files read so far.
+    """
+    key = f"{source.key}.ann_file"
+    if not source.ann_file:
+        expected, fix = "a COCO annotation file", f"set {key}"
+        return [Problem(key, "not set", "no annotation file", expected, fix)]
+    broken = files.problem(key, source.ann_file, annotated=source.loader != "test")
+    if broken:
+        return [broken]
+    content = files.read(source.ann_file)
+    problems = (_class_problem(source, content), _missing_images(source, content))
+    return [problem for problem in problems if problem]
+
+
+def untrained_problems(sources: list[Source], files: CocoFiles) -> list[Problem]:
+    """Finds classes that no training set has an object of.
+
+    Args:
+        sources: All sound COCO data sets of the training loader.
+        files: The annotation files read so far.
+    """
+    trainable = {name for source in sources for name in files.read(source.ann_file).trainable}
+    problems = []
+    for source in sources:
+        categories = files.read(source.ann_file).categories
+        empty = [c for c in source.classes or () if c in categories and c not in trainable]
+        if empty:
+            found = f"categories without any image: {listed(empty)}"
+            expected = "an object to train on (no crowd, not empty) for every class of the config"
+            fix = "annotate some, or take the names out of metainfo.classes and num_classes"
+            problems.append(
+                Problem(f"{source.key}.ann_file", source.ann_file, found, expected, fix)
+            )
+    return problems

@@ -1,0 +1,74 @@
+"""Checks directories of pictures and label maps for semantic segmentation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmvan.data.check.problems import Problem, listed
+from mmvan.data.check.sources import Source, advice, list_files
+
+__all__ = ["PAIR_LAYOUT", "pair_problems"]
+
+# mmseg's class that pairs pictures with label maps by their names.
+PAIR_LAYOUT = "BaseSegDataset"
+
+
+def _stems(paths: Iterable[str], suffix: str) -> set[str]:
+    return {path.removesuffix(suffix) for path in paths if path.endswith(suffix)}
+
+
+def _names(source: Source, images: set[str]) -> set[str]:
+    """Returns the stems that the data set will read."""
+    if not source.ann_file or Path(source.ann_file).is_dir():
+        return images
+    lines = Path(source.ann_file).read_text(encoding="utf-8").splitlines()
+    return {line.strip() for line in lines}
+
+
+def _absent(
+    source: Source, prefix: str, suffix: str, stems: set[str], expected: str
+) -> list[Problem]:
+    if not stems:
+        return []
+    names = sorted(stem + suffix for stem in stems)
+    found = f"{len(names)} files missing: {listed(names)}"
+    key = f"{source.key}.data_prefix.{prefix}"
+    return [Problem(key, source.prefixes[prefix], found, expected, advice(source.root))]
+
+
+def _no_images(source: Source, folder: str, suffix: str) -> Problem:
+    others = sorted(list_files(folder))
+    has = f"; there are {listed(others)}" if others else "; it is empty"
+    found = f"no file that ends in {suffix!r}{has}"
+    key = f"{source.key}.data_prefix.img_path"
+    expected = f"images whose names end in img_suffix={suffix!r}"
+    return Problem(key, folder, found, expected, f"set img_suffix, or: {advice(source.root)}")
+
+
+def pair_problems(source: Source) -> list[Problem]:
+    """Checks that every picture has its label map and every label map its picture.
+
+    Args:
+        source: A data set whose directories exist.
+    """
+    folder = source.prefixes.get("img_path") or source.root or os.curdir
+    suffix = source.option("img_suffix")
+    images = _stems(list_files(folder), suffix)
+    names = _names(source, images)
+    if not names or not images:
+        return [_no_images(source, folder, suffix)]
+    expected = f"every image that {source.ann_file} lists"
+    problems = _absent(source, "img_path", suffix, names - images, expected)
+    mask_folder = source.prefixes.get("seg_map_path")
+    if not mask_folder:
+        return problems
+    mask_suffix = source.option("seg_map_suffix")
+    masks = _stems(list_files(mask_folder), mask_suffix)
+    expected = f"a label map for each image in {folder}"
+    problems += _absent(source, "seg_map_path", mask_suffix, names - masks, expected)
+    if names is images:
+        expected = f"an image for each label map in {mask_folder}"
+        problems += _absent(source, "img_path", suffix, masks - images, expected)
+    return problems
