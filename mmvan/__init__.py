@@ -1,18 +1,22 @@
 """mmvan: the Visual Attention Network (arXiv 2202.09741) as an OpenMMLab plugin.
 
-Importing the package only makes the scope ``mmvan`` known to MMEngine; the backbone itself is
-imported when it is first used, so that ``import mmvan`` costs next to nothing.
+Importing the package only makes the scope ``mmvan`` known to MMEngine and lets PyTorch's safe
+loader read MMEngine's own checkpoints; the backbone itself is imported when it is first used, so
+that ``import mmvan`` costs next to nothing.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from mmvan import registry
+from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
 from mmvan.version import __version__
 
 if TYPE_CHECKING:
     from mmvan.models import VAN
 
 __all__ = ["VAN", "__version__", "registry"]
+
+allow_mmengine_checkpoints()
 
 
 def __getattr__(name: str) -> Any:

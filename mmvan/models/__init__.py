@@ -1,6 +1,6 @@
 """The Visual Attention Network as a backbone, registered as ``mmvan.VAN``."""
 
-from mmvan.models.arch import ARCHS, Arch, get_arch
+from mmvan.arch import ARCHS, Arch, get_arch
 from mmvan.models.layers import LargeKernelAttention
 from mmvan.models.van import VAN
 

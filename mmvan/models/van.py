@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import Self
 
-from mmvan.models.arch import get_arch
+from mmvan.arch import get_arch
+from mmvan.checkpoint.adapt import adapt_state_dict
 from mmvan.models.checkpointing import checkpoint_block
 from mmvan.models.layers import Block, LayerNorm2d
 from mmvan.registry import MODELS
@@ -177,6 +178,8 @@ class VAN(BaseModule):
         self.out_strides = tuple(4 * 2**i for i in self.out_indices)
         # Before DistributedDataParallel registers the parameters, which it does only once.
         self._freeze_stages()
+        # Every way of loading ends in this hook: init_cfg, load_from, resume, load_state_dict.
+        self.register_load_state_dict_pre_hook(_adapt_before_loading)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the stage outputs.
@@ -214,6 +217,12 @@ class VAN(BaseModule):
         for stage in self.stages[: self.frozen_stages + 1]:
             stage.eval()
             stage.requires_grad_(False)
+
+
+def _adapt_before_loading(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+) -> None:
+    adapt_state_dict(state_dict, prefix, module.state_dict())
 
 
 def _init_as_authors(module: nn.Module) -> None:

@@ -39,9 +39,9 @@ def phase_split_is_faster(x: Tensor, weight: Tensor, dilation: int) -> bool:
     return (
         dilation > 1
         and x.device.type == "cpu"
-        and weight.shape[-1] % 2 == 1
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined]
         and not torch.compiler.is_exporting()
+        and weight.shape[-1] % 2 == 1
     )
 
 

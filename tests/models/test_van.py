@@ -1,0 +1,271 @@
+"""The backbone: every published size, every option, and what it refuses."""
+
+import copy
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import mmvan
+from mmvan import VAN
+from mmvan.arch import ARCHS
+
+SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
+# Parameters in millions and FLOPs in G of the classifiers (arXiv 2202.09741, Tables 2 and 5; B6
+# at 224 from Table 5).
+PUBLISHED = {
+    "b0": (4.1, 0.9),
+    "b1": (13.9, 2.5),
+    "b2": (26.6, 5.0),
+    "b3": (44.8, 9.0),
+    "b4": (60.3, 12.2),
+    "b5": (90.0, 17.2),
+    "b6": (200, 38.9),
+}
+# Table 6: kernel size, dilation, parameters in millions and FLOPs in G of B0.
+KERNELS = ((7, 2, 4.03, 0.85), (14, 3, 4.07, 0.87), (21, 3, 4.11, 0.88), (28, 4, 4.14, 0.90))
+# Table 3: options of B0 without a part, parameters in millions and FLOPs in G.
+ABLATIONS = (
+    ({"dw_conv": False}, 4.1, 0.9),
+    ({"dw_d_conv": False}, 4.0, 0.9),
+    ({"gate": "none"}, 4.1, 0.9),
+    ({"gate": "add"}, 4.1, 0.9),
+    ({"pw_conv": False}, 3.8, 0.8),
+    ({"sigmoid": True}, 4.1, 0.9),
+)
+
+
+def small(**options: Any) -> VAN:
+    torch.manual_seed(0)
+    model = VAN(**{"arch": SMALL, **options})
+    model.init_weights()
+    return model
+
+
+def classifier_cost(num_classes: int = 1000, **options: Any) -> tuple[float, float]:
+    """Parameters in millions and FLOPs in G at 224 x 224, as the paper counts them.
+
+    That is one per multiply-accumulate of a convolution or linear layer, one per bias that is
+    added, and two per output of a BatchNorm; it gives the rounded figure of every published size.
+    """
+    with torch.device("meta"):
+        model = VAN(**options).eval()
+        head = nn.Linear(model.out_channels[-1], num_classes)
+    flops = float(head.weight.numel() + head.bias.numel())
+
+    def count(module: nn.Module, _: Any, out: torch.Tensor) -> None:
+        nonlocal flops
+        if isinstance(module, nn.Conv2d):
+            flops += out.numel() * (module.weight[0].numel() + 1)
+        elif isinstance(module, nn.BatchNorm2d):
+            flops += out.numel() * 2
+
+    for module in model.modules():
+        module.register_forward_hook(count)
+    model(torch.empty(1, 3, 224, 224, device="meta"))
+    parameters = itertools.chain(model.parameters(), head.parameters())
+    return sum(p.numel() for p in parameters) / 1e6, flops / 1e9
+
+
+def test_all_seven_sizes_are_covered() -> None:
+    assert list(PUBLISHED) == list(ARCHS)
+    assert len(ARCHS) == 7
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("arch", ARCHS)
+def test_parameters_and_flops_are_the_published_ones(arch: str) -> None:
+    params, flops = classifier_cost(arch=arch)
+    published_params, published_flops = PUBLISHED[arch]
+    assert round(params, 0 if arch == "b6" else 1) == published_params
+    assert round(flops, 1) == published_flops
+
+
+@pytest.mark.parametrize(("kernel_size", "dilation", "params", "flops"), KERNELS)
+def test_kernel_sizes_cost_what_table_6_says(
+    kernel_size: int, dilation: int, params: float, flops: float
+) -> None:
+    lka_cfg = {"kernel_size": kernel_size, "dilation": dilation}
+    our_params, our_flops = classifier_cost(arch="b0", lka_cfg=lka_cfg)
+    assert round(our_params, 2) == params
+    # The table's steps are even while the kernels' are not: one unit of its last digit apart.
+    assert our_flops == pytest.approx(flops, abs=0.015)
+
+
+@pytest.mark.parametrize(("lka_cfg", "params", "flops"), ABLATIONS)
+def test_ablations_cost_what_table_3_says_and_train(
+    lka_cfg: dict[str, Any], params: float, flops: float
+) -> None:
+    our_params, our_flops = classifier_cost(arch="b0", lka_cfg=lka_cfg)
+    assert round(our_params, 1) == params
+    # "0.9" stands in the table for a row that a convolution was taken from: 0.85, by our count.
+    assert our_flops == pytest.approx(flops, abs=0.06)
+    model = small(lka_cfg=lka_cfg)
+    sum(out.sum() for out in model(torch.randn(2, 3, 40, 40))).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("arch", ARCHS)
+def test_with_cp_changes_neither_outputs_nor_gradients_nor_statistics(arch: str) -> None:
+    """Forward and backward of every size: each parameter gets a gradient, equal with_cp."""
+    torch.manual_seed(0)
+    plain = VAN(arch, drop_path_rate=0.1)
+    plain.init_weights()
+    saving = VAN(arch, drop_path_rate=0.1, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 33, 38)
+    results = []
+    for model in (plain, saving):
+        torch.manual_seed(1)
+        outputs = model(x)
+        sum(out.square().mean() for out in outputs).backward()
+        gradients = {name: p.grad for name, p in model.named_parameters()}
+        assert None not in gradients.values()
+        results.append((outputs, gradients, dict(model.named_buffers())))
+    assert [tuple(out.shape) for out in results[0][0]] == [
+        (2, dim, *size)
+        for dim, size in zip(ARCHS[arch].embed_dims, ((9, 10), (5, 5), (3, 3), (2, 2)), strict=True)
+    ]
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("size", ((1, 1), (3, 70), (31, 33), (64, 64)))
+def test_any_size_gives_maps_of_the_promised_channels_and_strides(size: tuple[int, int]) -> None:
+    model = small().eval()
+    outputs = model(torch.randn(1, 3, *size))
+    assert model.out_channels == (8, 16, 24, 32)
+    assert model.out_strides == (4, 8, 16, 32)
+    for out, channels, stride in zip(outputs, model.out_channels, model.out_strides, strict=True):
+        assert tuple(out.shape) == (1, channels, *(-(-edge // stride) for edge in size))
+
+
+@pytest.mark.parametrize(
+    "out_indices", [c for n in range(1, 5) for c in itertools.combinations(range(4), n)]
+)
+def test_stages_that_nobody_needs_are_not_built(out_indices: tuple[int, ...]) -> None:
+    model, full = small(out_indices=out_indices).eval(), small().eval()
+    assert len(model.stages) == max(out_indices) + 1
+    model.load_state_dict(full.state_dict())
+    x = torch.randn(1, 3, 40, 40)
+    torch.testing.assert_close(model(x), tuple(full(x)[i] for i in out_indices))
+    assert model.out_channels == tuple(full.out_channels[i] for i in out_indices)
+    assert len(list(model.parameters())) <= len(list(full.parameters()))
+
+
+def test_every_parameter_is_used_with_fewer_outputs() -> None:
+    model = small(out_indices=(0, 1), layer_scale_init_value=None)
+    sum(out.sum() for out in model(torch.randn(2, 3, 32, 32))).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert not any("layer_scale" in name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize("frozen_stages", (-1, 0, 2, 3))
+def test_frozen_stages_are_frozen_when_built_and_stay_in_eval(frozen_stages: int) -> None:
+    model = small(frozen_stages=frozen_stages)
+    for turn in (model, model.train(), model.eval().train()):
+        for i, stage in enumerate(turn.stages):
+            assert all(p.requires_grad is (i > frozen_stages) for p in stage.parameters())
+            assert all(m.training is (i > frozen_stages) for m in stage.modules()) or turn is model
+    before = copy.deepcopy(model.state_dict())
+    model(torch.randn(2, 3, 32, 32))
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert {int(key.split(".")[1]) for key in changed} == set(range(frozen_stages + 1, 4))
+
+
+def test_norm_eval_keeps_running_statistics_and_train_and_eval_return_self() -> None:
+    model = small(norm_eval=True)
+    assert model.train() is model
+    assert model.training
+    assert not any(m.training for m in model.modules() if isinstance(m, _BatchNorm))
+    assert model.eval() is model
+    assert not model.training
+
+
+def test_drop_path_grows_linearly_over_all_blocks() -> None:
+    model = VAN("b0", drop_path_rate=0.3, out_indices=(0, 1))
+    rates = [getattr(b.drop_path, "drop_prob", 0.0) for s in model.stages for b in s.blocks]
+    assert rates == pytest.approx([0.3 * i / 12 for i in range(6)])
+
+
+def test_initialisation_is_the_authors() -> None:
+    """Normal with variance 2 / fan_out for convolutions, zero biases, LayerScale 0.01."""
+    model = VAN("b0")
+    model.init_weights()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.weight[0, 0].numel() * module.out_channels / module.groups
+            std = (2 / fan_out) ** 0.5
+            tolerance = 5 * std / (2 * module.weight.numel()) ** 0.5
+            assert module.weight.std().item() == pytest.approx(std, abs=tolerance), name
+            assert not module.bias.any()
+    scales = [p for name, p in model.named_parameters() if "layer_scale" in name]
+    assert len(scales) == 26
+    assert all((p == 0.01).all() for p in scales)
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last))
+def test_the_layout_of_the_input_is_kept_and_changes_no_number(layout: torch.memory_format) -> None:
+    model, x = small().eval(), torch.randn(2, 3, 50, 61)
+    outputs = model(x.to(memory_format=layout))
+    assert all(out.is_contiguous(memory_format=layout) for out in outputs)
+    torch.testing.assert_close(outputs, model(x), rtol=1e-5, atol=1e-5)
+
+
+def test_autocast_runs_forward_and_backward() -> None:
+    model = small()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = model(torch.randn(2, 3, 32, 32))
+    sum(out.float().sum() for out in outputs).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_other_norms_and_activations_are_built_by_mmcv() -> None:
+    model = small(
+        in_channels=4,
+        norm_cfg={"type": "GN", "num_groups": 4},
+        out_norm_cfg={"type": "BN"},
+        act_cfg={"type": "ReLU"},
+    )
+    kinds = {type(module) for module in model.modules()}
+    assert {nn.GroupNorm, nn.ReLU} <= kinds
+    assert not {nn.GELU, nn.LayerNorm} & kinds
+    assert len(model(torch.randn(2, 4, 32, 32))) == 4
+
+
+@pytest.mark.smoke
+def test_any_registry_finds_it_by_scope_alone() -> None:
+    model = MODELS.build({"type": "mmvan.VAN", "arch": SMALL})
+    assert type(model) is VAN is mmvan.VAN
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    (
+        ({"arch": "b9"}, "unknown arch 'b9'"),
+        ({"out_indices": (0, 4)}, r"out_indices must be .* subset of \(0, 1, 2, 3\), got \(0, 4\)"),
+        ({"out_indices": ()}, "out_indices must be a non-empty subset"),
+        ({"out_indices": (1, 1)}, "out_indices must be a non-empty subset"),
+        ({"frozen_stages": 4}, r"frozen_stages must be between -1 \(none\) and 3, .* got 4"),
+        ({"frozen_stages": 2, "out_indices": (0,)}, r"and 0, .*out_indices=\(0,\) builds, got 2"),
+        ({"drop_path_rate": 1.0}, r"drop_path_rate must be a probability in \[0, 1\), got 1.0"),
+        ({"drop_rate": -0.1}, r"drop_rate must be a probability"),
+        ({"lka_cfg": {"gate": "max"}}, r"lka_cfg\['gate'\] must be one of .* got 'max'"),
+        ({"lka_cfg": {"kernel_size": 2}}, "kernel_size=2, dilation=3"),
+        ({"lka_cfg": {"kernel_size": 12}}, "kernel_size 4 with dilation 3 cannot keep the size"),
+        (
+            {"lka_cfg": {"dw_conv": False, "dw_d_conv": False, "pw_conv": False}},
+            "leaves no convolution",
+        ),
+    ),
+)
+def test_a_wrong_argument_is_named_with_what_is_allowed(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        VAN(**{"arch": SMALL, **options})

@@ -1,0 +1,88 @@
+"""The depthwise operator against PyTorch's own convolution."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmvan.ops import DepthwiseConv2d, depthwise_conv2d
+from mmvan.ops.depthwise import phase_split_is_faster
+
+SIZES = ((1, 1), (2, 5), (7, 7), (9, 12), (23, 14))
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+KERNELS = ((7, 3), (5, 3), (7, 4), (3, 2), (5, 1), (4, 2))
+CASES = tuple(itertools.product(SIZES, LAYOUTS, KERNELS))
+
+
+def reference(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, d: int) -> torch.Tensor:
+    padding = d * (weight.shape[-1] - 1) // 2
+    return F.conv2d(x, weight, bias, padding=padding, dilation=d, groups=x.shape[1])
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(("size", "layout", "kernel"), CASES)
+def test_values_and_gradients_are_those_of_conv2d(
+    size: tuple[int, int], layout: torch.memory_format, kernel: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    (k, d), channels = kernel, 6
+    x = torch.randn(2, channels, *size).to(memory_format=layout).requires_grad_()
+    weight = torch.randn(channels, 1, k, k, requires_grad=True)
+    bias = torch.randn(channels, requires_grad=True)
+    grad = torch.randn(2, channels, *size)
+
+    ours, theirs = depthwise_conv2d(x, weight, bias, d), reference(x, weight, bias, d)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    for got, expected in zip(
+        torch.autograd.grad(ours, (x, weight, bias), grad),
+        torch.autograd.grad(theirs, (x, weight, bias), grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_both_forms_were_covered() -> None:
+    split = [
+        phase_split_is_faster(torch.empty(1, 6, *size), torch.empty(6, 1, k, k), d)
+        for size, _, (k, d) in CASES
+    ]
+    assert (len(split), sum(split)) == (60, 40)
+
+
+def test_gradients_of_the_phase_split_form() -> None:
+    x = torch.randn(1, 2, 5, 4, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(2, 1, 3, 3, dtype=torch.double, requires_grad=True)
+    bias = torch.randn(2, dtype=torch.double, requires_grad=True)
+    assert phase_split_is_faster(x, weight, 2)
+    assert torch.autograd.gradcheck(lambda *args: depthwise_conv2d(*args, 2), (x, weight, bias))
+
+
+def test_bfloat16_under_autocast_and_without_bias() -> None:
+    torch.manual_seed(0)
+    conv = DepthwiseConv2d(8, 7, 3)
+    x = torch.randn(1, 8, 15, 13)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = conv(x)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), conv(x), rtol=3e-2, atol=3e-2)
+    no_bias = depthwise_conv2d(x, conv.weight, None, 3)
+    torch.testing.assert_close(no_bias + conv.bias.view(-1, 1, 1), conv(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_of_the_input_is_kept(layout: torch.memory_format) -> None:
+    x = torch.randn(2, 6, 9, 12).to(memory_format=layout)
+    assert DepthwiseConv2d(6, 7, 3)(x).is_contiguous(memory_format=layout)
+
+
+def test_a_traced_graph_holds_the_plain_operator() -> None:
+    traced = torch.jit.trace(DepthwiseConv2d(4, 7, 3).eval(), torch.randn(1, 4, 9, 9))
+    kinds = [node.kind() for node in traced.inlined_graph.nodes()]
+    assert "aten::_convolution" in kinds
+    assert "aten::permute" not in kinds
+
+
+def test_a_kernel_that_cannot_keep_the_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"kernel_size 4 with dilation 3 .* = 9 must be even"):
+        DepthwiseConv2d(4, 4, 3)
