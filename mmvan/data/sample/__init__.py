@@ -7,7 +7,7 @@ from mmvan.data.sample.catalog import (
     SAMPLE_SEGMENT_PALETTE,
     SAMPLE_SEGMENTS,
 )
-from mmvan.data.sample.prepare import SAMPLE_TASKS, prepare
+from mmvan.data.sample.generate import SAMPLE_TASKS, prepare
 
 __all__ = [
     "SAMPLE_CATEGORIES",
