@@ -1,0 +1,45 @@
+# Options: FAMILY=official|onedl, PYTHON=python3.11, TESTS="tests/ops tests/models", ARGS="-k name"
+FAMILY ?= official
+PYTHON ?= python3
+TESTS ?= tests
+ARGS ?=
+
+VENV := $(if $(filter onedl,$(FAMILY)),.venv-onedl,.venv)
+BIN := $(VENV)/bin
+# What depends on the framework family: operators, backbone, checkpoints, configs.
+SMOKE := $(wildcard tests/ops tests/models tests/checkpoint tests/configs tests/test_configs.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test smoke lint doctor clean distclean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@head -n 1 $(MAKEFILE_LIST) | cut -c 3-
+
+setup: ## Make or renew the environment (only when something changed)
+	@$(PYTHON) tools/setup_env.py --family $(FAMILY)
+
+demo: setup ## Train, evaluate and draw all three tasks on generated data
+	$(BIN)/python tools/demo.py $(ARGS)
+
+# One thread per worker: the workers already use every core.
+test: setup ## Run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 $(TESTS) $(ARGS)
+
+smoke: setup ## Run the short tests of what depends on the framework family
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -m "not slow" $(SMOKE) $(ARGS)
+
+lint: setup ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+doctor: setup ## Test what is installed
+	$(BIN)/python -m mmvan.doctor
+
+clean: ## Remove builds and caches
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environments too
+	rm -rf .venv .venv-onedl mmvan/.mim
