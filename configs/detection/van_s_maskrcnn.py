@@ -1,0 +1,5 @@
+# Mask R-CNN with VAN-B1, 1x. Expected: box AP 42.6, mask AP 38.9 (arXiv 2202.09741, Table 8).
+_base_ = "./van_b_maskrcnn.py"
+
+weights = "https://huggingface.co/Visual-Attention-Network/VAN-Small-original/resolve/main/van_small_811.pth.tar"
+model = dict(backbone=dict(arch="b1", drop_path_rate=0.1, init_cfg=dict(checkpoint=weights)))

@@ -1,0 +1,7 @@
+# Semantic FPN with VAN-B1. Expected: mIoU 42.9 (arXiv 2202.09741, Table 11).
+_base_ = "./van_b_fpn.py"
+
+weights = "https://huggingface.co/Visual-Attention-Network/VAN-Small-original/resolve/main/van_small_811.pth.tar"
+model = dict(
+    backbone=dict(arch="b1", drop_path_rate=0.1, init_cfg=dict(checkpoint=weights)),
+)

@@ -1,0 +1,8 @@
+# Semantic FPN with VAN-B0. Expected: mIoU 38.5 (arXiv 2202.09741, Table 11).
+_base_ = "./van_b_fpn.py"
+
+weights = "https://huggingface.co/Visual-Attention-Network/VAN-Tiny-original/resolve/main/van_tiny_754.pth.tar"
+model = dict(
+    backbone=dict(arch="b0", drop_path_rate=0.1, init_cfg=dict(checkpoint=weights)),
+    neck=dict(in_channels=[32, 64, 160, 256]),
+)

@@ -1,0 +1,10 @@
+# UPerNet with VAN-B0.
+# Expected: mIoU 41.1 multi-scale (arXiv 2202.09741, Table 12).
+_base_ = "./van_b_upernet.py"
+
+weights = "https://huggingface.co/Visual-Attention-Network/VAN-Tiny-original/resolve/main/van_tiny_754.pth.tar"
+model = dict(
+    backbone=dict(arch="b0", drop_path_rate=0.1, init_cfg=dict(checkpoint=weights)),
+    decode_head=dict(in_channels=[32, 64, 160, 256]),
+    auxiliary_head=dict(in_channels=160),
+)
