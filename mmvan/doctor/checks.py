@@ -16,9 +16,7 @@ def check_python() -> Finding:
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         warning = "outside 3.10 to 3.12, for which the pinned packages have wheels"
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding(
-        f"{version}, {sys.executable}", warning, "make the environment with one of those versions"
-    )
+    return Finding(f"{version}, {sys.executable}", warning, fix)
 
 
 def check_family() -> Finding:
