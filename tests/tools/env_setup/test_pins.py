@@ -1,0 +1,63 @@
+import re
+from pathlib import Path
+
+import pytest
+from env_setup.pins import find_pin, package_name, read_project, select_pins, torchvision_for
+from env_setup.shell import SetupError
+
+PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+
+
+def test_every_pin_has_its_reason() -> None:
+    text = PYPROJECT.read_text(encoding="utf-8")
+    table = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    lines = [line for line in table.splitlines() if line.startswith('    "')]
+    extras = read_project(PYPROJECT)["optional-dependencies"]
+    assert len(lines) == sum(map(len, extras.values())) >= 20
+    assert [line for line in lines if not re.search(r'",\s+# \w', line)] == []
+
+
+@pytest.mark.parametrize("family", ("official", "onedl"))
+def test_each_family_pins_every_framework_exactly(family: str) -> None:
+    pins = read_project(PYPROJECT)["optional-dependencies"][family]
+    frameworks = [pin for pin in pins if package_name(pin).removeprefix("onedl-").startswith("mm")]
+    assert len(frameworks) == 5
+    assert all(re.fullmatch(r"[a-z-]+==[\d.]+", pin) for pin in frameworks)
+
+
+def test_package_names_are_normalised() -> None:
+    assert package_name("Onedl_MMCV==2.3.6") == "onedl-mmcv"
+    assert package_name("setuptools>=77,<82") == "setuptools"
+    with pytest.raises(SetupError, match="==1"):
+        package_name("==1")
+
+
+def test_find_pin_names_what_is_there() -> None:
+    assert find_pin(["mmdet==3.3.0", "mmcv==2.1.0"], "mmcv") == "mmcv==2.1.0"
+    with pytest.raises(SetupError, match=r"no mmcv.*numpy<2"):
+        find_pin(["numpy<2"], "mmcv")
+
+
+def test_an_other_torch_brings_its_torchvision() -> None:
+    project = read_project(PYPROJECT)
+    assert select_pins(project, ["torch"], "torch==2.11.0")["torch"] == [
+        "torch==2.11.0",
+        "torchvision==0.26.*",
+    ]
+    assert select_pins(project, ["torch"], None) == {
+        "torch": project["optional-dependencies"]["torch"]
+    }
+
+
+def test_unknown_extra_names_the_known_ones() -> None:
+    with pytest.raises(SetupError, match=r"'docz'.*official.*dev"):
+        select_pins(read_project(PYPROJECT), ["docz"], None)
+
+
+def test_torchvision_follows_torch() -> None:
+    pinned = read_project(PYPROJECT)["optional-dependencies"]["torch"]
+    release = find_pin(pinned, "torchvision").rpartition(".")[0]
+    assert torchvision_for(find_pin(pinned, "torch")) == f"{release}.*"
+    assert torchvision_for("torch==2.6.0+cu124") == "torchvision==0.21.*"
+    with pytest.raises(SetupError, match=r"torch>=2.*torch==2\.13\.0"):
+        torchvision_for("torch>=2")
