@@ -50,7 +50,7 @@ def _load(path: str) -> Any:
         return json.loads(content)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
-        raise DataError(f"not JSON: {error.msg} at {place}; it begins with {start}") from error
+        raise DataError(f"not JSON: {error.msg} ({place}); it begins with {start}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"not JSON: bytes that are no text; it begins with {start}") from error
 
@@ -140,7 +140,7 @@ class CocoFiles:
             found = "no annotations among its keys, as in a test set without answers"
             return Problem(key, path, found, expected, "name a file with annotations")
         if not content.images:
-            return Problem(key, path, "no images in it", "at least one image", fix)
+            return Problem(key, path, "no images in it", expected, fix)
         return None
 
 

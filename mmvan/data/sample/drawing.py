@@ -19,6 +19,8 @@ Contours = list[NDArray[np.float64]]
 
 # Outlines are rasterised at this multiple of the picture's resolution, then averaged.
 SUPERSAMPLE = 4
+# Standard deviation of an object's hue; the hues of neighbouring kinds are 0.1 apart.
+HUE_SCATTER = 0.06
 # cv2.fillPoly takes fixed-point coordinates with this many fractional bits.
 FRACTION_BITS = 4
 
@@ -159,7 +161,7 @@ def _place(
     Args:
         contours: Outlines in units of `axes`.
         centre: Column and row of the object's centre in the picture.
-        axes: The object's two axes in pixels as rows, shape (2, 2).
+        axes: The object's two axes in pixels as rows, perpendicular, shape (2, 2).
 
     Returns:
         Alpha and the object's coordinates u and v, each of shape (n, n), then the first column
@@ -171,11 +173,9 @@ def _place(
     side = 2 * reach + 1
     alpha = _fill([contour @ axes + offset for contour in contours], side)
     pixel = np.arange(side) + 0.5
-    inverse = np.linalg.inv(axes)
     x, y = (pixel - offset[0])[None, :], (pixel - offset[1])[:, None]
-    u = (x * inverse[0, 0] + y * inverse[1, 0]).astype(np.float32)
-    v = (x * inverse[0, 1] + y * inverse[1, 1]).astype(np.float32)
-    return alpha, u, v, left, top
+    u, v = ((x * axis[0] + y * axis[1]) / (axis @ axis) for axis in axes)
+    return alpha, u.astype(np.float32), v.astype(np.float32), left, top
 
 
 def _axes(rng: np.random.Generator, radius: float, squeeze: float) -> NDArray[np.float64]:
@@ -197,7 +197,7 @@ def draw_object(
     """
     axes = _axes(rng, radius, squeeze=0.8)
     alpha, u, v, left, top = _place(SHAPES[kind.shape](), centre, axes)
-    hue = kind.hue + rng.normal(0, 0.1)
+    hue = kind.hue + rng.normal(0, HUE_SCATTER)
     light = hsv(hue, rng.uniform(0.35, 0.8), rng.uniform(0.8, 1.0))
     dark = hsv(hue + rng.normal(0, 0.06), rng.uniform(0.5, 1.0), rng.uniform(0.15, 0.4))
     share = TEXTURES[kind.texture](rng, u, v)[..., None]

@@ -60,7 +60,7 @@ SAMPLE_TASKS = {
     "cls": SampleTask(
         "imagenet",
         write_imagenet,
-        (120, 20),
+        (200, 20),
         SAMPLE_CLASSES,
         {"folders": CLASS_FOLDERS},
         len(CLASS_FOLDERS),

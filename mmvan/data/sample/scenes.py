@@ -12,7 +12,7 @@ from mmvan.data.sample.drawing import Floats, Sprite, draw_clutter, draw_object,
 
 __all__ = ["Picture", "Thing", "draw_ground", "draw_portrait", "draw_scene"]
 
-# A thing stays in a picture only if at least this share of it is seen.
+# An object stays in a picture only if at least this share of it is seen.
 MIN_SEEN = 0.4
 # Pixels of radius in detection and segmentation scenes.
 RADIUS_RANGE = (12.0, 55.0)
@@ -42,7 +42,8 @@ class Picture:
         ground: Label of the ground under each pixel, shape (height, width).
         things: What was added so far.
         owner: Index into `things`, plus one, of what is seen at each pixel; 0 where the ground is.
-        sizes: Pixels of each thing, hidden and outside ones included.
+        sizes: Pixels of each thing, hidden and outside ones included; 0 for clutter, which may be
+            hidden altogether.
     """
 
     image: Floats
@@ -59,7 +60,7 @@ class Picture:
         return self.owner == index + 1
 
     def add(self, thing: Thing, sprites: list[Sprite]) -> bool:
-        """Paints a thing, unless it or something behind it would be hidden too much.
+        """Paints a thing, unless it or an object behind it would be hidden too much.
 
         Args:
             thing: What it is.
@@ -73,7 +74,7 @@ class Picture:
         for sprite in sprites:
             rows, columns, part = self._window(sprite)
             owner[rows, columns][sprite.alpha[part] >= 0.5] = len(self.things) + 1
-            size += int(np.count_nonzero(sprite.alpha >= 0.5))
+            size += int(np.count_nonzero(sprite.alpha >= 0.5)) if thing.kind >= 0 else 0
         sizes = np.array([*self.sizes, size])
         seen = np.bincount(owner.ravel(), minlength=len(sizes) + 1)[1:]
         if np.any(seen < MIN_SEEN * sizes):
@@ -214,10 +215,10 @@ def draw_portrait(
     added = False
     while not added:
         # No more than a tenth of its radius beyond the border.
-        radius = rng.uniform(0.25, 0.48) * shorter
+        radius = rng.uniform(0.3, 0.48) * shorter
         centre = _point(rng, picture, 0.9 * radius)
         added = picture.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)])
-    _scatter_clutter(rng, picture, most=2, reach=0.2 * shorter)
+    _scatter_clutter(rng, picture, most=2, reach=0.15 * shorter)
     return _light(rng, picture.image)
 
 

@@ -59,7 +59,7 @@ def test_mmseg_loads_it_and_ignores_zero(
     cfg = configs["seg"](sample_root)
     pipeline = [
         {"type": "LoadImageFromFile"},
-        {"type": "LoadAnnotations", "reduce_zero_label": True},
+        {"type": "LoadAnnotations"},
     ]
     options = {"pipeline": pipeline, "reduce_zero_label": True}
     with DATASETS.switch_scope_and_registry("mmseg") as registry:

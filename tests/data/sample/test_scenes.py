@@ -48,6 +48,15 @@ def test_what_would_be_hidden_too_much_is_not_painted() -> None:
     assert picture.things == [Thing(0)]
 
 
+def test_clutter_may_vanish_but_must_not_hide_objects() -> None:
+    picture = empty()
+    assert picture.add(Thing(-1), [square(6, 2, 2)])
+    assert picture.add(Thing(0), [square(10, 0, 0, 0.5)])
+    assert not picture.visible(0).any()
+    assert not picture.add(Thing(-1), [square(9, 0, 0)])
+    assert picture.visible(1).sum() == 100
+
+
 def test_soft_pixels_mix_both_colours() -> None:
     picture = empty()
     soft = Sprite(np.ones((2, 2, 3), np.float32), np.full((2, 2), 0.75, np.float32), 1, 1)
@@ -79,6 +88,9 @@ def test_scenes_vary_in_number_scale_and_occlusion() -> None:
         assert image.shape == (160, 192, 3)
         seen = [picture.visible(index).sum() for index in range(len(picture.things))]
         assert all(s >= MIN_SEEN * size for s, size in zip(seen, picture.sizes, strict=True))
+        assert all(
+            size > 0 for size, t in zip(picture.sizes, picture.things, strict=True) if t.kind >= 0
+        )
         objects = [i for i, t in enumerate(picture.things) if t.kind >= 0 and not t.crowd]
         counts.add(len(objects))
         areas += [seen[i] for i in objects]

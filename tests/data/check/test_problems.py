@@ -1,0 +1,34 @@
+"""The words of the report."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmvan.data.check.problems import Problem, listed, raise_if_any, similar
+from mmvan.data.errors import DataError
+
+
+def test_no_problem_no_error() -> None:
+    assert raise_if_any([]) is None
+
+
+def test_a_problem_is_told_with_all_its_parts() -> None:
+    with pytest.raises(DataError) as caught:
+        raise_if_any([Problem("a.b", "x/y", "nothing", "something", "do it")])
+    assert str(caught.value) == (
+        "1 problem with the data that the config names:\n"
+        "1. a.b: x/y\n"
+        "   found:    nothing\n"
+        "   expected: something\n"
+        "   to do:    do it"
+    )
+
+
+def test_long_lists_are_cut_with_a_count() -> None:
+    assert listed(range(7)) == "0, 1, 2, 3, 4 and 2 more"
+    assert listed(["a", "b"]) == "a, b"
+
+
+def test_close_names_come_alone_and_all_names_else() -> None:
+    assert similar("persn", ["person", "car"]) == "person"
+    assert similar("zebra", ["person", "car"]) == "person, car"
