@@ -96,7 +96,7 @@ def check_opencv() -> Finding:
 
 
 def check_pkg_resources() -> Finding:
-    """Asks for a version by pkg_resources, as mmengine and mmcv do."""
+    """Asks for a version by pkg_resources, as mmengine does."""
     import pkg_resources
 
     return Finding(f"pkg_resources finds pip {pkg_resources.get_distribution('pip').version}")
