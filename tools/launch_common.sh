@@ -27,7 +27,7 @@ start() {
   # Without a setting torchrun allows one thread only, and MMEngine sets MKL to one.
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(threads_per_process "$processes")}
   export MKL_NUM_THREADS=${MKL_NUM_THREADS:-$OMP_NUM_THREADS}
-  exec "$python" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$processes" \
+  exec "$python" -m mmvan.engine.launch "${rendezvous[@]}" --nproc-per-node "$processes" \
     "$TOOLS/$script" "$@" --launcher pytorch
 }
 

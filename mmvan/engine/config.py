@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,11 @@ def _read(path: str) -> Config:
 def _configs_near(path: Path) -> Iterator[str]:
     """Config files below the first directory of a mistyped path that exists."""
     parent = next(folder for folder in path.parents if folder.is_dir())
-    if parent.resolve() in (Path.cwd(), Path(parent.anchor)):
-        parent = parent / "configs"
-    return (str(file) for file in parent.rglob("*.py"))
+    if parent.resolve() == Path.cwd():  # all of which may hold more files than a user can wait for
+        return itertools.chain(
+            map(str, parent.glob("*.py")), map(str, Path("configs").rglob("*.py"))
+        )
+    return map(str, parent.rglob("*.py") if parent.name else [])
 
 
 def _check_scope(cfg: Config, path: str) -> None:

@@ -56,9 +56,9 @@ def check_gpu_count(local_rank: int, local_size: int) -> None:
     if max(local_rank + 1, local_size) > gpus:
         raise DeviceError(
             f"{local_size} processes on this node, but {gpus} GPU(s) can be used "
-            f"({_visible_devices()}). Start at most {gpus} processes per node, as in "
-            f"`tools/dist_train.sh CONFIG {gpus}`, or run on the CPU by `--device cpu`. Under SLURM "
-            "every task must see all GPUs of its node: --gres=gpu:N without --gpu-bind."
+            f"({_visible_devices()}). Start at most {gpus} per node, as in `tools/dist_train.sh "
+            f"CONFIG {gpus}`, or run on the CPU by --device cpu. Under SLURM every task must see "
+            "all GPUs of its node: --gres=gpu:N without --gpu-bind."
         )
 
 

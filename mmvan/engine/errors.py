@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from mmvan.checkpoint.errors import CheckpointError
 from mmvan.data.errors import DataError
 
+USER_ERROR_STATUS = 2  # as argparse's
 # How long the other processes of a node leave process 0 for the message that all of them have:
 # the launcher ends everybody as soon as the first one exits.
 _GRACE_SECONDS = 10.0
@@ -46,7 +47,7 @@ def run_command(main: Callable[[], None]) -> None:
         if _local_rank() > 0:
             time.sleep(_GRACE_SECONDS)
         print(f"error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(2) from None
+        raise SystemExit(USER_ERROR_STATUS) from None
 
 
 def _local_rank() -> int:

@@ -121,8 +121,8 @@ def use_cpu_data_parallel(cfg: Config) -> None:
         cfg: The config, changed in place: the backend, and the wrapper of the model. MMEngine's
             default wrapper hands DistributedDataParallel a GPU number.
     """
-    env_cfg = cfg.setdefault("env_cfg", {})
-    env_cfg.setdefault("dist_cfg", {})["backend"] = "gloo"
+    env_cfg = cfg.get("env_cfg") or {}
+    cfg.env_cfg = {**env_cfg, "dist_cfg": {**env_cfg.get("dist_cfg", {}), "backend": "gloo"}}
     cfg.model_wrapper_cfg = {
         "type": "MMDistributedDataParallel",
         "broadcast_buffers": False,

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmvan.data.check import check_datasets
 from mmvan.engine.config import task_of
 from mmvan.engine.device import DEVICES, check_gpu_count
 from mmvan.engine.errors import ConfigError
@@ -82,8 +83,6 @@ def prepare(
     if device == "cuda":
         check_gpu_count(processes.local_rank, processes.local_size)
     if check_data and processes.rank == 0:
-        from mmvan.data.check import check_datasets
-
         check_datasets(cfg, ("train", "val") if training else ("test",))
     _stack_images_when_loading(cfg)
     converted = 0 if processes.distributed and not on_cpu else use_plain_batch_norm(cfg)
@@ -135,9 +134,14 @@ def start_line(cfg: Config, processes: Processes, device: str, *, training: bool
 
 
 def _backend(processes: Processes, device: str) -> str:
+    backend = {"cpu": "gloo", "cuda": "nccl"}.get(device)
+    parts = []
     if device == "cpu":
-        return f", no GPU found{', gradients averaged by gloo' if processes.distributed else ''}"
-    return ", gradients averaged by nccl" if processes.distributed else ""
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+        parts.append("GPUs hidden" if hidden else "no GPU found")
+    if processes.distributed:
+        parts.append(f"connected by {backend}")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _batch_size(loader: Any) -> int:

@@ -133,10 +133,10 @@ def _draw_predictions(cfg: Config, task: str, show_dir: str) -> None:
     folder = str(Path(show_dir).resolve())
     visualizer, hook, switch, folder_key = _DRAWING[task]
     cfg.visualizer = {"type": visualizer, **(cfg.get("visualizer") or {})}
-    hooks = cfg.setdefault("default_hooks", {})
+    hooks = cfg.get("default_hooks") or {}
     settings = {"type": hook, **(hooks.get("visualization") or {}), switch: True, "interval": 1}
     if folder_key:
         settings[folder_key] = folder
     else:  # mmseg's hook has no directory of its own
         cfg.visualizer.update(vis_backends=[{"type": "LocalVisBackend"}], save_dir=folder)
-    hooks["visualization"] = settings
+    cfg.default_hooks = {**hooks, "visualization": settings}

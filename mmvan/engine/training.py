@@ -66,6 +66,9 @@ def apply_training_options(
     """
     if args.resume:
         _resume(cfg, args.resume, processes)
+    elif cfg.get("load_from"):
+        check_checkpoint(cfg.load_from, "load_from")
+    _check_pretrained(cfg.model, "model")
     if args.amp:
         _use_amp(cfg, args.amp)
     _check_amp(cfg, device)
@@ -93,6 +96,18 @@ def _resume(cfg: Config, source: str, processes: Processes) -> None:
         processes.announce(f"--resume: {cfg.work_dir} has no checkpoint yet; starting anew")
         return
     cfg.resume, cfg.load_from = True, latest
+
+
+def _check_pretrained(node: Any, key: str) -> None:
+    """Check the weights that parts of the model start from; MMEngine loads them after the data."""
+    if isinstance(node, dict):
+        if node.get("type") == "Pretrained":
+            check_checkpoint(node["checkpoint"], f"{key}.checkpoint")
+        for name, child in node.items():
+            _check_pretrained(child, f"{key}.{name}")
+    elif isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            _check_pretrained(child, f"{key}[{index}]")
 
 
 def _use_amp(cfg: Config, precision: str) -> None:

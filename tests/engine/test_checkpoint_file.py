@@ -1,0 +1,134 @@
+import json
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mmvan.checkpoint.errors import CheckpointError
+from mmvan.engine.checkpoint_file import check_checkpoint, latest_checkpoint
+
+WEIGHTS = {"weight": torch.arange(1000.0)}
+
+
+def write_zip(path: Path) -> None:
+    torch.save(WEIGHTS, path)
+
+
+def write_legacy(path: Path) -> None:
+    torch.save(WEIGHTS, path, _use_new_zipfile_serialization=False)
+
+
+def write_safetensors(path: Path) -> None:
+    save_file(WEIGHTS, path, metadata={"format": "pt"})
+
+
+def write_other_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "text")
+
+
+def write_bad_safetensors_header(path: Path) -> None:
+    path.write_bytes(struct.pack("<Q", 8) + b"{broken}")
+
+
+@pytest.mark.parametrize("write", (write_zip, write_legacy, write_safetensors))
+def test_real_checkpoints_pass(tmp_path: Path, write: object) -> None:
+    write(tmp_path / "weights.bin")
+    assert check_checkpoint(str(tmp_path / "weights.bin"), "CHECKPOINT") is None
+
+
+@pytest.mark.parametrize("address", ("https://host/a.pth", "open-mmlab://van", "hf://org/van"))
+def test_addresses_are_left_to_their_loader(address: str) -> None:
+    assert check_checkpoint(address, "CHECKPOINT") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    (
+        (b"", "it is empty"),
+        (b"\n<!DOCTYPE html><html>Not found</html>", "HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "git lfs pull"),
+        (b"epoch,loss\n1,0.5\n", "it begins with b'epoch,loss"),
+        (pickle.dumps({"weight": [1.0]}), "it begins with"),
+    ),
+    ids=("empty", "html", "lfs", "text", "plain pickle"),
+)
+def test_other_content_is_named(tmp_path: Path, content: bytes, found: str) -> None:
+    file = tmp_path / "van.pth"
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="CHECKPOINT .*van.pth is not a checkpoint") as error:
+        check_checkpoint(str(file), "CHECKPOINT")
+    assert found in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    (
+        (write_zip, "cut off after 2000 bytes"),
+        (write_safetensors, "and has 2000"),
+    ),
+)
+def test_truncated_files_are_found(tmp_path: Path, write: object, found: str) -> None:
+    file = tmp_path / "van.pth"
+    write(file)
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match=found):
+        check_checkpoint(str(file), "CHECKPOINT")
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    (
+        (write_other_zip, "holds word/document.xml"),
+        (write_bad_safetensors_header, "header is not JSON"),
+    ),
+)
+def test_other_containers_are_refused(tmp_path: Path, write: object, found: str) -> None:
+    write(tmp_path / "van.pth")
+    with pytest.raises(CheckpointError, match=found):
+        check_checkpoint(str(tmp_path / "van.pth"), "CHECKPOINT")
+
+
+def test_huge_safetensors_header_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "van.safetensors"
+    file.write_bytes(struct.pack("<Q", 1 << 60) + json.dumps({}).encode())
+    with pytest.raises(CheckpointError, match="the file has 10"):
+        check_checkpoint(str(file), "CHECKPOINT")
+
+
+def test_missing_file_lists_what_is_there(tmp_path: Path) -> None:
+    write_zip(tmp_path / "epoch_12.pth")
+    with pytest.raises(CheckpointError) as error:
+        check_checkpoint(str(tmp_path / "epoch_13.pth"), "--resume")
+    assert f"{tmp_path} holds epoch_12.pth. Did you mean epoch_12.pth?" in str(error.value)
+
+
+def test_missing_directory_and_directory_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no directory .*nowhere"):
+        check_checkpoint(str(tmp_path / "nowhere" / "a.pth"), "--resume")
+    with pytest.raises(CheckpointError, match=r"is a directory; it holds no \*.pth file"):
+        check_checkpoint(str(tmp_path), "--resume")
+
+
+def test_latest_checkpoint_of_a_new_directory_is_none(tmp_path: Path) -> None:
+    assert latest_checkpoint(str(tmp_path)) is None
+
+
+def test_latest_checkpoint_follows_a_moved_directory(tmp_path: Path) -> None:
+    write_zip(tmp_path / "epoch_2.pth")
+    (tmp_path / "last_checkpoint").write_text("/gone/epoch_2.pth\n")
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
+
+
+def test_damaged_latest_checkpoint_names_the_others(tmp_path: Path) -> None:
+    write_zip(tmp_path / "epoch_1.pth")
+    damaged = tmp_path / "epoch_2.pth"
+    damaged.write_bytes((tmp_path / "epoch_1.pth").read_bytes()[:100])
+    (tmp_path / "last_checkpoint").write_text(str(damaged))
+    with pytest.raises(CheckpointError, match="cut off") as error:
+        latest_checkpoint(str(tmp_path))
+    assert str(error.value).endswith(f"Name another one by --resume PATH: {tmp_path}/epoch_1.pth")

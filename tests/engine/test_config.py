@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+
+from mmvan.engine.config import innermost_dataset, load_config, task_of
+from mmvan.engine.errors import ConfigError
+
+GOOD = """
+default_scope = 'mmdet'
+model = dict(type='MaskRCNN', backbone=dict(type='mmvan.VAN', arch='b0'))
+train_dataloader = dict(batch_size=2, dataset=dict(type='CocoDataset'))
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "configs" / "detection" / "van_t_maskrcnn.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(GOOD)
+    return file
+
+
+def test_overrides_are_merged(config: Path) -> None:
+    overrides = {"model.backbone.arch": "b1", "model.neck.type": "FPN", "resume": True}
+    cfg = load_config(str(config), overrides, needs=("model",))
+    assert cfg.model.backbone == {"type": "mmvan.VAN", "arch": "b1"}
+    assert cfg.model.neck.type == "FPN"
+    assert cfg.resume is True
+    assert task_of(cfg) == "detection"
+
+
+@pytest.mark.parametrize("typed", ("detection/van_t_maskrcn.py", "detectoin/van_t_maskrcnn.py"))
+def test_missing_config_names_the_closest(config: Path, typed: str) -> None:
+    with pytest.raises(ConfigError, match="does not exist") as error:
+        load_config(str(config.parents[1] / typed), None, needs=())
+    assert f"Did you mean {config}?" in str(error.value)
+
+
+def test_missing_config_is_looked_for_in_the_project(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(config.parents[2])
+    with pytest.raises(ConfigError, match="Did you mean configs/detection/van_t_maskrcnn.py"):
+        load_config("config/detection/van_t_maskrcnn.py", None, needs=())
+
+
+def test_directory_is_not_a_config(config: Path) -> None:
+    with pytest.raises(ConfigError, match="is a directory; expected a config file"):
+        load_config(str(config.parent), None, needs=())
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    (
+        ("default_scope = 'mmdet'\nmodel = dict(", "never closed.*line 2"),
+        ("_base_ = ['missing.py']", "missing.py"),
+        ("custom_imports = dict(imports=['no_such_module'])", "no_such_module"),
+    ),
+)
+def test_unreadable_config_says_why(config: Path, text: str, found: str) -> None:
+    config.write_text(text)
+    with pytest.raises(ConfigError, match=f"{config.name} cannot be read: .*{found}"):
+        load_config(str(config), None, needs=())
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    (
+        ("train_dataloder.batch_size", "the config has no 'train_dataloder'. Did you mean train_"),
+        ("model.backbon.arch", "model has no 'backbon'. Did you mean backbone?"),
+        ("zzz", "the config has no 'zzz'."),
+    ),
+)
+def test_key_that_fits_nothing_is_refused(config: Path, key: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(str(config), {key: 1}, needs=())
+    assert f"--cfg-options {key}: {hint}" in str(error.value)
+
+
+def test_value_that_cannot_be_merged_is_refused(config: Path) -> None:
+    config.write_text(GOOD + "custom_hooks = [dict(type='EMAHook')]")
+    with pytest.raises(ConfigError, match="--cfg-options does not fit the config"):
+        load_config(str(config), {"custom_hooks.5.type": "NumClassCheckHook"}, needs=())
+
+
+def test_scope_decides_the_task(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="default_scope is 'mmengine'; expected 'mmpretrain'"):
+        load_config(str(config), {"default_scope": "mmengine"}, needs=())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="needs mmseg, which is not installed"):
+        load_config(str(config), {"default_scope": "mmseg"}, needs=())
+
+
+def test_needed_keys_are_listed(config: Path) -> None:
+    with pytest.raises(ConfigError, match="test_cfg, test_evaluator not set"):
+        load_config(str(config), None, needs=("model", "test_cfg", "test_evaluator"))
+
+
+def test_innermost_dataset_is_under_all_wrappers() -> None:
+    inner = {"type": "CocoDataset", "pipeline": []}
+    wrapped = {"type": "RepeatDataset", "dataset": {"type": "ClassBalanced", "dataset": inner}}
+    assert innermost_dataset({"dataset": wrapped}) is inner
+    assert innermost_dataset({"dataset": inner}) is inner

@@ -1,0 +1,52 @@
+import pytest
+
+from mmvan.checkpoint.errors import CheckpointError
+from mmvan.data.errors import DataError
+from mmvan.engine import errors
+from mmvan.engine.errors import ConfigError, DeviceError, did_you_mean, run_command
+
+
+def test_did_you_mean_names_only_close_candidates() -> None:
+    assert did_you_mean("backbon", ["backbone", "neck"]) == " Did you mean backbone?"
+    assert did_you_mean("backbon", ["neck"]) == ""
+
+
+def raiser(error: Exception) -> object:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize("kind", (ConfigError, CheckpointError, DeviceError, DataError))
+def test_user_errors_end_with_their_message_and_status_2(
+    kind: type[ValueError], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(SystemExit) as status:
+        run_command(raiser(kind("the reason")))
+    assert status.value.code == 2
+    assert capsys.readouterr().err == "error: the reason\n"
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    with pytest.raises(ValueError, match="a defect"):
+        run_command(raiser(ValueError("a defect")))
+
+
+def test_success_passes_through() -> None:
+    calls: list[int] = []
+    run_command(lambda: calls.append(1))
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(("local_rank", "waits"), (("0", []), ("3", [10.0])))
+def test_only_the_first_process_of_a_node_speaks_at_once(
+    local_rank: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    monkeypatch.setattr(errors.time, "sleep", slept.append)
+    with pytest.raises(SystemExit):
+        run_command(raiser(ConfigError("the reason")))
+    assert slept == waits
