@@ -1,0 +1,157 @@
+"""What the distributions contain, and that `mim` finds it however the package is installed."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEAF = "van_t_in1k_sample.py"
+PARTS = ("configs", "tools", "mmvan", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml")
+FIND = """
+import sys
+from mim.utils import get_installed_path, recursively_find
+root = get_installed_path("mmvan")
+print(root)
+print(*recursively_find(root, sys.argv[1], followlinks=True))
+"""
+
+
+def run(*command: object, cwd: Path) -> str:
+    """Runs a command and returns what it prints; its errors are shown when it fails."""
+    arguments = [str(argument) for argument in command]
+    result = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{arguments}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    return result.stdout
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the source tree, so that building leaves nothing in the real one."""
+    tree = tmp_path / "source"
+    tree.mkdir()
+    ignore = shutil.ignore_patterns("__pycache__", ".mim")
+    for part in filter(Path.exists, (ROOT / name for name in (*PARTS, "setup.py"))):
+        if part.is_dir():
+            shutil.copytree(part, tree / part.name, ignore=ignore)
+        else:
+            shutil.copy(part, tree)
+    return tree
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """The interpreter of an empty environment that sees the packages of this one."""
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(run(python, "-c", code, cwd=tmp_path).strip())
+    (site / "outer.pth").write_text(sysconfig.get_path("purelib"))
+    return python
+
+
+def build(source: Path, hook: str) -> Path:
+    """Calls a hook of the build backend and returns the file that it made."""
+    code = f"from setuptools import build_meta; print(build_meta.build_{hook}('.'))"
+    return source / run(sys.executable, "-c", code, cwd=source).splitlines()[-1]
+
+
+def install(python: Path, source: Path, *what: object) -> None:
+    """Installs the package, whatever version of it the outer environment has."""
+    options = ("--no-deps", "--no-build-isolation", "--ignore-installed", "--no-index", "--quiet")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install")
+    run(*pip, *options, *what, cwd=source)
+
+
+def relative_files(folder: Path) -> set[str]:
+    """Returns the files below a folder, without bytecode, as the archives name them."""
+    paths = (path.relative_to(folder.parent) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in paths if path.suffix != ".pyc"}
+
+
+def test_wheel_has_package_configs_and_tools(source: Path) -> None:
+    with zipfile.ZipFile(build(source, "wheel")) as file:
+        names = set(file.namelist())
+    configs, tools = relative_files(ROOT / "configs"), relative_files(ROOT / "tools")
+    assert len(configs) > 30
+    assert {f"mmvan/.mim/{name}" for name in configs | tools} <= names
+    modules = {
+        name for name in relative_files(ROOT / "mmvan") if name.endswith((".py", "py.typed"))
+    }
+    assert {name for name in names if name.startswith("mmvan/")} >= modules
+    assert not any(name.startswith(("tests/", "configs/", "tools/")) for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_a_second_build_does_not_keep_removed_configs(source: Path) -> None:
+    build(source, "wheel")
+    (source / "configs" / "classification" / LEAF).unlink()
+    with zipfile.ZipFile(build(source, "wheel")) as file:
+        names = file.namelist()
+    assert f"mmvan/.mim/configs/classification/{LEAF}" not in names
+    assert "mmvan/.mim/tools/train.py" in names
+
+
+def test_a_wheel_from_the_source_distribution_is_complete(source: Path, tmp_path: Path) -> None:
+    with tarfile.open(build(source, "sdist")) as file:
+        file.extractall(tmp_path / "unpacked", filter="data")
+    unpacked = next((tmp_path / "unpacked").iterdir())
+    with zipfile.ZipFile(build(source, "wheel")) as direct:
+        names = set(direct.namelist())
+    with zipfile.ZipFile(build(unpacked, "wheel")) as indirect:
+        assert set(indirect.namelist()) == names
+
+
+@pytest.mark.parametrize("kind", ("wheel", "folder", "editable"))
+def test_mim_finds_tools_and_configs(
+    kind: str, source: Path, environment: Path, tmp_path: Path
+) -> None:
+    what = {"wheel": lambda: (build(source, "wheel"),), "editable": lambda: ("-e", source)}
+    install(environment, source, *what.get(kind, lambda: (source,))())
+    root, *found = run(environment, "-c", FIND, LEAF, cwd=tmp_path).split()
+    expected = source if kind == "editable" else environment.parent.parent
+    assert expected in Path(root).parents
+    assert [Path(path).name for path in found] == [LEAF]
+    train = Path(root, ".mim", "tools", "train.py")
+    assert train.read_text() == (ROOT / "tools" / "train.py").read_text()
+    assert train.parent.is_symlink() is (kind == "editable")
+    help_text = run(environment, train, "--help", cwd=tmp_path)
+    assert "--launcher" in help_text
+
+
+def test_an_editable_install_follows_its_source(
+    source: Path, environment: Path, tmp_path: Path
+) -> None:
+    install(environment, source, "-e", source)
+    (source / "configs" / "new_leaf.py").touch()
+    assert run(environment, "-c", FIND, "new_leaf.py", cwd=tmp_path).split()[1:] == [
+        str(source / "mmvan" / ".mim" / "configs" / "new_leaf.py")
+    ]
+    version = run(environment, "-c", "import mmvan; print(mmvan.__file__)", cwd=tmp_path)
+    assert Path(version.strip()) == source / "mmvan" / "__init__.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", (("--gpus", 0), ("--gpus", 2, "--launcher", "pytorch")))
+def test_mim_trains(
+    arguments: tuple[object, ...], source: Path, environment: Path, tmp_path: Path
+) -> None:
+    install(environment, source, build(source, "wheel"))
+    root = Path(run(environment, "-c", FIND, LEAF, cwd=tmp_path).split()[0])
+    prepare = root / ".mim" / "tools" / "prepare_sample_data.py"
+    run(environment, prepare, "--task", "cls", "--size", 4, 2, cwd=tmp_path)
+    settings = ("train_cfg.max_epochs=1", "train_dataloader.batch_size=4")
+    options = ("--work-dir", "work", "--device", "cpu", "--cfg-options", *settings)
+    mim = (environment, "-m", "mim", "train", "mmvan", LEAF)
+    output = run(*mim, *arguments, *options, cwd=tmp_path)
+    assert "Training finished successfully" in output
+    processes = 2 if "pytorch" in arguments else 1
+    scalars = next((tmp_path / "work").rglob("scalars.json")).read_text().splitlines()
+    assert (tmp_path / "work" / "epoch_1.pth").stat().st_size > 1e6
+    assert any("accuracy/top1" in line for line in scalars)
+    assert f"[{40 // 4 // processes}/{40 // 4 // processes}]" in output
