@@ -46,7 +46,7 @@ def _loader_problems(cfg: Config, loader: str, files: CocoFiles) -> list[Problem
     sound = [source for source in sources if not found[source.key]]
     if loader == "train":
         coco = [source for source in sound if source.layout == COCO_LAYOUT]
-        problems += untrained_problems(coco, files)
+        problems += untrained_problems(cfg, coco, files)
     return problems + head_problems(cfg, sound)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmvan.data.check.problems import Problem, listed, similar
 from mmvan.data.check.sources import Source, advice, list_files
 from mmvan.data.errors import DataError
@@ -22,6 +24,8 @@ FIELDS = {
     "annotations": ("image_id", "category_id", "bbox", "area"),
 }
 HEAD_BYTES = 40
+# Key of a config that is meant to train on categories without any object, as on a part of COCO.
+ALLOW_EMPTY = "allow_empty_categories"
 
 
 @dataclass(frozen=True)
@@ -199,13 +203,16 @@ def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
     return [problem for problem in problems if problem]
 
 
-def untrained_problems(sources: list[Source], files: CocoFiles) -> list[Problem]:
+def untrained_problems(cfg: Config, sources: list[Source], files: CocoFiles) -> list[Problem]:
     """Finds classes that no training set has an object of.
 
     Args:
+        cfg: The whole config; with ``allow_empty_categories=True`` nothing is found.
         sources: All sound COCO data sets of the training loader.
         files: The annotation files read so far.
     """
+    if cfg.get(ALLOW_EMPTY):
+        return []
     trainable = {name for source in sources for name in files.read(source.ann_file).trainable}
     problems = []
     for source in sources:
@@ -214,7 +221,10 @@ def untrained_problems(sources: list[Source], files: CocoFiles) -> list[Problem]
         if empty:
             found = f"categories without any image: {listed(empty)}"
             expected = "an object to train on (no crowd, not empty) for every class of the config"
-            fix = "annotate some, or take the names out of metainfo.classes and num_classes"
+            fix = (
+                "annotate some, or take the names out of metainfo.classes and num_classes; for a "
+                f"part of a data set: --cfg-options {ALLOW_EMPTY}=True"
+            )
             problems.append(
                 Problem(f"{source.key}.ann_file", source.ann_file, found, expected, fix)
             )

@@ -184,6 +184,9 @@ def test_a_category_without_images_is_named(cfg: Config, how: str) -> None:
     assert "found:    categories without any image: speckled star\n" in text
     assert "an object to train on (no crowd, not empty) for every class of the config" in text
     assert "take the names out of metainfo.classes and num_classes" in text
+    assert "--cfg-options allow_empty_categories=True" in text
+    cfg.allow_empty_categories = True
+    check_datasets(cfg, ("train",))
 
 
 def test_a_category_may_be_empty_in_evaluation_or_in_one_of_two_sets(cfg: Config) -> None:
