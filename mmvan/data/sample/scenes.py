@@ -212,12 +212,10 @@ def draw_portrait(
     picture = draw_ground(rng, height, width)
     shorter = min(height, width)
     _scatter_clutter(rng, picture, most=4, reach=0.2 * shorter)
-    added = False
-    while not added:
-        # No more than a tenth of its radius beyond the border.
-        radius = rng.uniform(0.3, 0.48) * shorter
-        centre = _point(rng, picture, 0.9 * radius)
-        added = picture.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)])
+    radius = rng.uniform(0.3, 0.48) * shorter
+    # No more than a tenth of its radius beyond the border.
+    centre = _point(rng, picture, 0.9 * radius)
+    picture.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)])
     _scatter_clutter(rng, picture, most=2, reach=0.15 * shorter)
     return _light(rng, picture.image)
 
