@@ -6,9 +6,6 @@ ARGS ?=
 
 VENV := $(if $(filter onedl,$(FAMILY)),.venv-onedl,.venv)
 BIN := $(VENV)/bin
-# What depends on the framework family: operators, backbone, checkpoints, configs.
-SMOKE := $(wildcard tests/ops tests/models tests/checkpoint tests/configs tests/test_configs.py)
-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test smoke lint doctor clean distclean
 
@@ -27,7 +24,7 @@ test: setup ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 $(TESTS) $(ARGS)
 
 smoke: setup ## Run the short tests of what depends on the framework family
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -m "not slow" $(SMOKE) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -m smoke $(TESTS) $(ARGS)
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .

@@ -4,10 +4,11 @@ import shutil
 import sys
 import tempfile
 
-from mmvan.doctor.families import FAMILIES, find_family, pinned
+from mmvan.doctor.families import FAMILIES, find_family, installed_version, pinned
 from mmvan.doctor.matrix import Check, Finding
 
 SETUP = "run `python3 tools/setup_env.py` in mmvan's source tree"
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 
 
 def check_python() -> Finding:
@@ -92,6 +93,11 @@ def check_opencv() -> Finding:
     image = cv2.resize(cv2.imdecode(data, cv2.IMREAD_COLOR), (4, 4))
     if not ok or abs(int(image.mean()) - 128) > 2:
         raise RuntimeError("a grey JPEG does not come back grey")
+    found = {name: version for name in OPENCV if (version := installed_version(name))}
+    if len(set(found.values())) > 1:
+        mixed = " and ".join(f"{name} {version}" for name, version in found.items())
+        fix = f'pip uninstall -y {" ".join(found)}; pip install "{pinned("opencv-python")}"'
+        return Finding("", f"{mixed} overwrite each other's files", fix)
     return Finding(f"cv2 {cv2.__version__}: JPEG, resize")
 
 

@@ -12,6 +12,7 @@ def find_check(component: str) -> Check:
     return next(check for check in make_checks() if check.component == component)
 
 
+@pytest.mark.smoke
 def test_everything_works_here() -> None:
     results = [run_check(check) for check in make_checks()]
     assert len(results) == 21
@@ -67,6 +68,15 @@ def test_mixed_families_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.status == "fail"
     assert "mixed" in outcome.detail
     assert "--family onedl" in outcome.fix
+
+
+def test_two_releases_of_opencv_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"opencv-python": "4.11.0.86", "opencv-python-headless": "4.12.0.88"}
+    monkeypatch.setattr(checks, "installed_version", lambda name: versions.get(name, ""))
+    outcome = run_check(find_check("OpenCV"))
+    assert outcome.status == "warn"
+    assert "opencv-python 4.11.0.86 and opencv-python-headless 4.12.0.88" in outcome.detail
+    assert "pip uninstall -y opencv-python opencv-python-headless" in outcome.fix
 
 
 def test_an_unknown_python_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

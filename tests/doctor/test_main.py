@@ -57,6 +57,7 @@ def test_json_has_everything(
     ]
 
 
+@pytest.mark.smoke
 def test_the_real_command() -> None:
     command_line = [sys.executable, "-m", "mmvan.doctor", "--json"]
     result = subprocess.run(command_line, capture_output=True, text=True, check=False)

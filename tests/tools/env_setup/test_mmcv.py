@@ -77,6 +77,7 @@ def test_cuda_operators_need_a_cuda_torch(cpu_torch: Torch) -> None:
         choose_device("cuda", cpu_torch)
 
 
+@pytest.mark.smoke
 def test_installed_operators_are_run(shell: Shell, cpu_torch: Torch) -> None:
     name = FAMILIES[find_family()]["mmcv"]
     request = MmcvRequest(f"{name}=={installed_version(name)}", cpu_torch, "cpu", None)
