@@ -60,7 +60,7 @@ def test_addresses_are_left_to_their_loader(address: str) -> None:
 def test_other_content_is_named(tmp_path: Path, content: bytes, found: str) -> None:
     file = tmp_path / "van.pth"
     file.write_bytes(content)
-    with pytest.raises(CheckpointError, match="CHECKPOINT .*van.pth is not a checkpoint") as error:
+    with pytest.raises(CheckpointError, match=r"van\.pth is not a checkpoint") as error:
         check_checkpoint(str(file), "CHECKPOINT")
     assert found in str(error.value)
 
@@ -108,7 +108,7 @@ def test_missing_file_lists_what_is_there(tmp_path: Path) -> None:
 
 
 def test_missing_directory_and_directory_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no directory .*nowhere"):
+    with pytest.raises(CheckpointError, match=r"no directory .*nowhere"):
         check_checkpoint(str(tmp_path / "nowhere" / "a.pth"), "--resume")
     with pytest.raises(CheckpointError, match=r"is a directory; it holds no \*.pth file"):
         check_checkpoint(str(tmp_path), "--resume")

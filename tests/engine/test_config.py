@@ -40,7 +40,7 @@ def test_missing_config_is_looked_for_in_the_project(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(config.parents[2])
-    with pytest.raises(ConfigError, match="Did you mean configs/detection/van_t_maskrcnn.py"):
+    with pytest.raises(ConfigError, match=r"Did you mean configs/detection/van_t_maskrcnn\.py"):
         load_config("config/detection/van_t_maskrcnn.py", None, needs=())
 
 

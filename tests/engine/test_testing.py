@@ -51,7 +51,7 @@ def test_checkpoint_is_loaded_and_never_resumed(weights: str) -> None:
 
 
 def test_checkpoint_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="CHECKPOINT .*no such file"):
+    with pytest.raises(CheckpointError, match=r"CHECKPOINT .*no such file"):
         apply(config("cls"), str(tmp_path / "missing.pth"))
 
 

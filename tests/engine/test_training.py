@@ -121,7 +121,7 @@ def test_bf16_needs_a_gpu_that_computes_in_it(cfg: Config, monkeypatch: pytest.M
 
 def test_amp_cannot_replace_another_wrapper(cfg: Config) -> None:
     cfg.optim_wrapper.type = "ApexOptimWrapper"
-    with pytest.raises(ConfigError, match="optim_wrapper.type is 'ApexOptimWrapper'"):
+    with pytest.raises(ConfigError, match=r"optim_wrapper\.type is 'ApexOptimWrapper'"):
         apply(cfg, "--amp", "fp16", device="cuda")
 
 
@@ -141,7 +141,7 @@ def test_ema_decay_outside_its_range(cfg: Config, decay: str) -> None:
 
 
 def test_auto_scale_lr(cfg: Config) -> None:
-    with pytest.raises(ConfigError, match="auto_scale_lr.base_batch_size=N"):
+    with pytest.raises(ConfigError, match=r"auto_scale_lr\.base_batch_size=N"):
         apply(cfg, "--auto-scale-lr")
     cfg.auto_scale_lr = {"base_batch_size": 16, "enable": False}
     apply(cfg, "--auto-scale-lr")
