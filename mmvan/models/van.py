@@ -101,6 +101,8 @@ class VAN(BaseModule):
         lka_cfg: Options of :class:`mmvan.models.LargeKernelAttention`, the paper's ablations.
         with_cp: Activation checkpointing: recompute each block in the backward pass, for less
             memory and the same numbers.
+        channels_last: Convert the input to channels_last, which is faster on CPUs; whoever takes
+            the outputs then works in that layout too. Off, the input's layout is kept.
         init_cfg: As for any MMEngine module. Checkpoints of other codebases are recognised and
             translated when they are loaded.
 
@@ -134,6 +136,7 @@ class VAN(BaseModule):
         layer_scale_init_value: float | None = 1e-2,
         lka_cfg: Mapping[str, Any] | None = None,
         with_cp: bool = False,
+        channels_last: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -150,6 +153,7 @@ class VAN(BaseModule):
             )
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.channels_last = channels_last
 
         norm_cfg = dict(norm_cfg or {"type": "BN"})
         last_block = max(sum(self.arch.depths) - 1, 1)
@@ -189,8 +193,10 @@ class VAN(BaseModule):
 
         Returns:
             One map per entry of ``out_indices``, of shape (N, C_i, ~H / stride_i, ~W / stride_i),
-            in the layout of the input.
+            in the layout of the input unless ``channels_last`` is set.
         """
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
         outputs = []
         for stage in self.stages:
             x = stage(x)

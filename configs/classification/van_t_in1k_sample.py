@@ -1,0 +1,36 @@
+# tools/train.py configs/classification/van_t_in1k_sample.py
+# VAN-B0 on the sample pictures (tools/prepare_sample_data.py): ten classes, 96 x 96, from scratch,
+# in a few minutes on two CPU cores. Strong augmentation is for long trainings: there is none here.
+_base_ = "./van_t_in1k.py"
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="RandomResizedCrop", scale=96, crop_ratio_range=(0.5, 1.0)),
+    dict(type="RandomFlip", prob=0.5, direction="horizontal"),
+    dict(type="PackInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="ResizeEdge", scale=107, edge="short"),
+    dict(type="CenterCrop", crop_size=96),
+    dict(type="PackInputs"),
+]
+sample = dict(type="CustomDataset", data_root="data/sample/imagenet", with_label=True)
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    dataset=dict(_delete_=True, **sample, data_prefix="train", pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=50,
+    num_workers=1,
+    dataset=dict(_delete_=True, **sample, data_prefix="val", pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+
+model = dict(data_preprocessor=dict(num_classes=10), head=dict(num_classes=10), train_cfg=None)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=60),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
+]
+train_cfg = dict(max_epochs=12, val_interval=4)

@@ -1,0 +1,55 @@
+# tools/dist_train.sh configs/detection/van_t_maskrcnn_sample.py 2
+# Mask R-CNN with VAN-B0 on the sample scenes (tools/prepare_sample_data.py), on CPUs too. It starts
+# from the backbone that classification/van_t_in1k_sample.py trains: run that first.
+_base_ = "./van_t_maskrcnn.py"
+
+weights = "work_dirs/van_t_in1k_sample/epoch_12.pth"
+categories = (
+    "striped disc",
+    "checkered square",
+    "dotted triangle",
+    "speckled star",
+    "shaded ring",
+)
+palette = [(220, 20, 60), (255, 200, 0), (30, 144, 255), (148, 0, 211), (0, 200, 160)]
+metainfo = dict(classes=categories, palette=palette)
+model = dict(
+    backbone=dict(init_cfg=dict(checkpoint=weights)),
+    roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=5)),
+    # A small job: fewer proposals per picture.
+    train_cfg=dict(rpn_proposal=dict(max_per_img=300), rcnn=dict(sampler=dict(num=64))),
+    test_cfg=dict(rpn=dict(max_per_img=300)),
+)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="Resize", scale=(224, 192), keep_ratio=True),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackDetInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(224, 192), keep_ratio=True),
+    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="PackDetInputs", meta_keys={{_base_.meta_keys}}),
+]
+train_dataloader = dict(
+    num_workers=1,
+    dataset=dict(data_root="data/sample/coco", metainfo=metainfo, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(data_root="data/sample/coco", metainfo=metainfo, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file="data/sample/coco/annotations/instances_val2017.json")
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(optimizer=dict(lr=4e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=True, convert_to_iter_based=True),
+]
+train_cfg = dict(max_epochs=4, val_interval=4)
+default_hooks = dict(logger=dict(interval=10))

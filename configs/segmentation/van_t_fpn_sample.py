@@ -1,0 +1,68 @@
+# tools/train.py configs/segmentation/van_t_fpn_sample.py
+# Semantic FPN with VAN-B0 on the sample scenes (tools/prepare_sample_data.py), on CPUs too. It
+# starts from the backbone that classification/van_t_in1k_sample.py trains: run that first.
+_base_ = "./van_t_fpn.py"
+
+weights = "work_dirs/van_t_in1k_sample/epoch_12.pth"
+segments = (
+    "sky",
+    "grass",
+    "water",
+    "striped disc",
+    "checkered square",
+    "dotted triangle",
+    "speckled star",
+    "shaded ring",
+)
+palette = [
+    (6, 230, 230),
+    (4, 200, 3),
+    (61, 80, 250),
+    (220, 20, 60),
+    (255, 200, 0),
+    (30, 144, 255),
+    (148, 0, 211),
+    (0, 200, 160),
+]
+model = dict(
+    data_preprocessor=dict(size=(160, 160)),
+    backbone=dict(init_cfg=dict(checkpoint=weights)),
+    decode_head=dict(num_classes=8),
+)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", reduce_zero_label=True),
+    dict(type="RandomResize", scale=(224, 192), ratio_range=(0.75, 1.5), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(160, 160), cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackSegInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(224, 192), keep_ratio=True),
+    dict(type="ResizeToMultiple", size_divisor=32),
+    dict(type="LoadAnnotations", reduce_zero_label=True),
+    dict(type="PackSegInputs"),
+]
+sample = dict(
+    type="BaseSegDataset",
+    data_root="data/sample/ade20k",
+    metainfo=dict(classes=segments, palette=palette),
+    reduce_zero_label=True,
+)
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    dataset=dict(**sample, pipeline=train_pipeline),
+)
+val_dataloader = dict(num_workers=1, dataset=dict(**sample, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+optim_wrapper = dict(optimizer=dict(lr=4e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=20),
+    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=20, end=150, by_epoch=False),
+]
+train_cfg = dict(max_iters=150, val_interval=150)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=150))
