@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -154,8 +155,9 @@ class Setup:
                 f"{venv} is in use and is no virtual environment: choose another --venv"
             )
         require_disk(venv, DISK_GIB)
-        with tempfile.TemporaryDirectory() as folder:  # `--clear` would take the log away.
-            Shell(Path(folder)).run("venv", sys.executable, "-m", "venv", "--clear", venv)
+        outside = Path(tempfile.mkdtemp())  # `--clear` would take a log inside away.
+        Shell(outside).run("venv", sys.executable, "-m", "venv", "--clear", venv)
+        shutil.rmtree(outside)
 
     def install_torch(self) -> None:
         """Installs torch; from here on no dependency can exchange it."""
@@ -245,6 +247,9 @@ def main() -> int:
     except SetupError as error:
         print(f"\nSet-up failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; the same command goes on where this one stopped.", file=sys.stderr)
+        return 130
     print(f"Ready in {show_seconds(time.monotonic() - start)}: . {options.venv}/bin/activate")
     return 0
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -77,6 +78,17 @@ def test_a_failed_step_is_named_and_ends_the_setup(capsys: pytest.CaptureFixture
         run_steps(steps)
     assert done == ["one"]
     assert "[1/3] one\n      done in 0.0 s" in capsys.readouterr().out
+
+
+def test_the_log_of_a_failed_start_is_kept(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SetupError, match=r"log: (\S+venv\.log)") as caught:
+        Setup(options, PROJECT).make_venv()
+    log = Path(str(caught.value).partition("log: ")[2].partition(",")[0])
+    assert log.is_file()
+    shutil.rmtree(log.parents[1])
 
 
 def test_a_folder_that_is_no_environment_is_left_alone(options: Options) -> None:
