@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,5 +112,11 @@ def max_jobs(cores: int, free_gib: float, gib_per_job: float) -> int:
 
 
 def supported_pythons(minors: Sequence[int]) -> list[str]:
-    """Returns the interpreters on PATH of these minor versions of Python 3, in their order."""
-    return [path for minor in minors if (path := shutil.which(f"python3.{minor}"))]
+    """Returns the interpreters on PATH of these minor versions of Python 3, in their order.
+
+    Each is started once: a version manager leaves names on PATH for versions that it has not
+    activated.
+    """
+    found = filter(None, (shutil.which(f"python3.{minor}") for minor in minors))
+    command = ("-c", "import ensurepip, venv")
+    return [p for p in found if not subprocess.run([p, *command], capture_output=True).returncode]

@@ -110,11 +110,11 @@ class Shell:
             SetupError: the command failed.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
-        log, lines = self.logs / f"{name}.log", deque[str](maxlen=200)
+        log = self.logs / f"{name}.log"
+        lines: deque[str] = deque(maxlen=200)
         arguments = [str(argument) for argument in command]
-        with (
-            log.open("w", encoding="utf-8", buffering=1) as file,
-            subprocess.Popen(
+        with log.open("w", encoding="utf-8", buffering=1) as file:
+            process = subprocess.Popen(
                 arguments,
                 env={**self.environment(), **(env or {})},
                 stdin=subprocess.DEVNULL,
@@ -122,15 +122,14 @@ class Shell:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-            ) as process,
-        ):
+            )
             for line in process.stdout or ():
                 file.write(line)
                 lines.append(line)
                 on_line(line)
         output = "".join(lines)
-        if process.returncode:
-            raise SetupError(describe_failure(arguments, process.returncode, log, output))
+        if status := process.wait():
+            raise SetupError(describe_failure(arguments, status, log, output))
         return output
 
     def pip(self, name: str, *arguments: str | Path, **options: Any) -> str:

@@ -98,6 +98,7 @@ def test_unknown_memory_does_not_limit() -> None:
 
 
 def test_supported_pythons_keep_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ten, eleven = (make_program(tmp_path / f"python3.{minor}") for minor in (10, 11))
+    ten, eleven, broken = (make_program(tmp_path / f"python3.{minor}") for minor in (10, 11, 12))
+    broken.write_text("#!/bin/sh\nexit 127\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert supported_pythons((12, 11, 10)) == [str(eleven), str(ten)]
