@@ -1,4 +1,4 @@
-# tools/train.py configs/classification/van_t_in1k_sample.py
+# tools/dist_train.sh configs/classification/van_t_in1k_sample.py 2
 # VAN-B0 on the sample pictures (tools/prepare_sample_data.py): ten classes, 96 x 96, from scratch,
 # in a few minutes on two CPU cores. Strong augmentation is for long trainings: there is none here.
 _base_ = "./van_t_in1k.py"
@@ -28,9 +28,15 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-model = dict(data_preprocessor=dict(num_classes=10), head=dict(num_classes=10), train_cfg=None)
+model = dict(
+    data_preprocessor=dict(num_classes=10),
+    backbone=dict(channels_last=True),
+    head=dict(num_classes=10),
+    train_cfg=None,
+)
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=60),
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=12, val_interval=4)
+default_hooks = dict(logger=dict(interval=10))

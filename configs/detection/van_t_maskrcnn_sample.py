@@ -14,7 +14,7 @@ categories = (
 palette = [(220, 20, 60), (255, 200, 0), (30, 144, 255), (148, 0, 211), (0, 200, 160)]
 metainfo = dict(classes=categories, palette=palette)
 model = dict(
-    backbone=dict(init_cfg=dict(checkpoint=weights)),
+    backbone=dict(channels_last=True, init_cfg=dict(checkpoint=weights)),
     roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=5)),
     # A small job: fewer proposals per picture.
     train_cfg=dict(rpn_proposal=dict(max_per_img=300), rcnn=dict(sampler=dict(num=64))),

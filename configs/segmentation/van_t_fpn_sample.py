@@ -1,4 +1,4 @@
-# tools/train.py configs/segmentation/van_t_fpn_sample.py
+# tools/dist_train.sh configs/segmentation/van_t_fpn_sample.py 2
 # Semantic FPN with VAN-B0 on the sample scenes (tools/prepare_sample_data.py), on CPUs too. It
 # starts from the backbone that classification/van_t_in1k_sample.py trains: run that first.
 _base_ = "./van_t_fpn.py"
@@ -26,7 +26,7 @@ palette = [
 ]
 model = dict(
     data_preprocessor=dict(size=(160, 160)),
-    backbone=dict(init_cfg=dict(checkpoint=weights)),
+    backbone=dict(channels_last=True, init_cfg=dict(checkpoint=weights)),
     decode_head=dict(num_classes=8),
 )
 
@@ -52,7 +52,7 @@ sample = dict(
     reduce_zero_label=True,
 )
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     dataset=dict(**sample, pipeline=train_pipeline),
 )

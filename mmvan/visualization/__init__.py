@@ -1,0 +1,1 @@
+"""Pictures of a training: curves of its log, and sheets of drawn predictions."""
