@@ -61,11 +61,10 @@ def _metrics(curves: Mapping[str, Curve]) -> dict[str, Curve]:
     return {name: curve for name, curve in curves.items() if "/" in name or name in known}
 
 
-def _draw(
-    axes: object, curves: Mapping[str, Sequence[tuple[int, float]]], title: str, x: str
-) -> None:
+def _draw(axes: Axes, curves: Mapping[str, Curve], title: str, x: str) -> None:
     for name, curve in curves.items():
-        axes.plot(*zip(*curve, strict=True), marker="." if len(curve) < 30 else "", label=name)
+        steps, values = [step for step, _ in curve], [value for _, value in curve]
+        axes.plot(steps, values, marker="." if len(curve) < 30 else "", label=name)
     axes.set(title=title, xlabel=x)
     axes.grid(alpha=0.3)
     if len(curves) > 1:
