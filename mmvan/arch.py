@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mmvan.errors import ModelError
+
 
 @dataclass(frozen=True)
 class Arch:
@@ -15,7 +17,7 @@ class Arch:
         ffn_ratios: Hidden over input channels of the feed-forward part of each stage.
 
     Raises:
-        ValueError: If the three have different lengths or hold anything but positive integers.
+        ModelError: If the three have different lengths or hold anything but positive integers.
     """
 
     embed_dims: tuple[int, ...]
@@ -25,10 +27,10 @@ class Arch:
     def __post_init__(self) -> None:
         for name, values in asdict(self).items():
             if not all(isinstance(value, int) and value > 0 for value in values):
-                raise ValueError(f"arch[{name!r}] must hold positive integers, got {values!r}")
+                raise ModelError(f"arch[{name!r}] must hold positive integers, got {values!r}")
         lengths = {name: len(values) for name, values in asdict(self).items()}
         if len(set(lengths.values())) != 1 or not self.depths:
-            raise ValueError(f"arch needs one entry per stage in every list, got {lengths}")
+            raise ModelError(f"arch needs one entry per stage in every list, got {lengths}")
 
 
 ARCHS: dict[str, Arch] = {
@@ -63,21 +65,20 @@ def get_arch(arch: str | Mapping[str, Sequence[int]]) -> Arch:
             ``embed_dims``, ``depths`` and, optionally, ``ffn_ratios``.
 
     Raises:
-        ValueError: If the name is unknown, or the dict has missing, unknown or unusable entries.
-        TypeError: If it is neither a name nor a dict.
+        ModelError: If the name is unknown, or the dict has missing, unknown or unusable entries.
     """
     if isinstance(arch, str):
         name = arch.lower()
         name = ALIASES.get(name, name)
         if name not in ARCHS:
-            raise ValueError(f"unknown arch {arch!r}: choose from {[*ARCHS, *ALIASES]} or a dict")
+            raise ModelError(f"unknown arch {arch!r}: choose from {[*ARCHS, *ALIASES]} or a dict")
         return ARCHS[name]
     if not isinstance(arch, Mapping):
-        raise TypeError(f"arch must be a name or a dict, got {type(arch).__name__}: {arch!r}")
+        raise ModelError(f"arch must be a name or a dict, got {type(arch).__name__}: {arch!r}")
     known = [field.name for field in fields(Arch)]
     unknown, missing = set(arch) - set(known), {"embed_dims", "depths"} - set(arch)
     if unknown or missing:
-        raise ValueError(
+        raise ModelError(
             f"arch dict takes the keys {known}: missing {sorted(missing)}, "
             f"unknown {sorted(unknown)}"
         )
@@ -86,5 +87,5 @@ def get_arch(arch: str | Mapping[str, Sequence[int]]) -> Arch:
 
 def _as_tuple(key: str, values: Any) -> tuple[int, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise ValueError(f"arch[{key!r}] must be a list of integers, got {values!r}")
+        raise ModelError(f"arch[{key!r}] must be a list of integers, got {values!r}")
     return tuple(values)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mmvan.arch import ALIASES, ARCHS, Arch, get_arch
+from mmvan.errors import ModelError
 
 PUBLISHED = {
     "b0": ("tiny", "t"),
@@ -35,17 +36,17 @@ def test_a_dict_makes_an_arch_of_any_number_of_stages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arch", "error", "message"),
+    ("arch", "message"),
     (
-        ("b7", ValueError, r"unknown arch 'b7': choose from \['b0', .*'huge'\]"),
-        (3, TypeError, "a name or a dict, got int: 3"),
-        ({"depths": [1]}, ValueError, r"missing \['embed_dims'\], unknown \[\]"),
-        ({"embed_dims": [8], "depths": [1], "dims": 1}, ValueError, r"unknown \['dims'\]"),
-        ({"embed_dims": 8, "depths": [1]}, ValueError, "'embed_dims'] must be a list"),
-        ({"embed_dims": [8, 0], "depths": [1, 1]}, ValueError, "positive integers, got \\(8, 0\\)"),
-        ({"embed_dims": [8], "depths": [1]}, ValueError, "one entry per stage"),
+        ("b7", r"unknown arch 'b7': choose from \['b0', .*'huge'\]"),
+        (3, "a name or a dict, got int: 3"),
+        ({"depths": [1]}, r"missing \['embed_dims'\], unknown \[\]"),
+        ({"embed_dims": [8], "depths": [1], "dims": 1}, r"unknown \['dims'\]"),
+        ({"embed_dims": 8, "depths": [1]}, "'embed_dims'] must be a list"),
+        ({"embed_dims": [8, 0], "depths": [1, 1]}, "positive integers, got \\(8, 0\\)"),
+        ({"embed_dims": [8], "depths": [1]}, "one entry per stage"),
     ),
 )
-def test_a_wrong_arch_is_explained(arch: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
+def test_a_wrong_arch_is_explained(arch: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
         get_arch(arch)

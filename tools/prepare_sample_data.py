@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmvan.data.errors import DataError
 from mmvan.data.sample import SAMPLE_TASKS, prepare
+from mmvan.errors import DataError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -1,23 +1,23 @@
 # tools/dist_train.sh configs/classification/van_t_in1k_sample.py 2
-# VAN-B0 on the sample pictures (tools/prepare_sample_data.py): ten classes, 96 x 96, from scratch,
+# VAN-B0 on the sample pictures (tools/prepare_sample_data.py): ten classes, 80 x 80, from scratch,
 # in a few minutes on two CPU cores. Strong augmentation is for long trainings: there is none here.
 _base_ = "./van_t_in1k.py"
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="RandomResizedCrop", scale=96, crop_ratio_range=(0.5, 1.0)),
+    dict(type="RandomResizedCrop", scale=80, crop_ratio_range=(0.5, 1.0)),
     dict(type="RandomFlip", prob=0.5, direction="horizontal"),
     dict(type="PackInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="ResizeEdge", scale=107, edge="short"),
-    dict(type="CenterCrop", crop_size=96),
+    dict(type="ResizeEdge", scale=89, edge="short"),
+    dict(type="CenterCrop", crop_size=80),
     dict(type="PackInputs"),
 ]
 sample = dict(type="CustomDataset", data_root="data/sample/imagenet", with_label=True)
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=16,
     num_workers=1,
     dataset=dict(_delete_=True, **sample, data_prefix="train", pipeline=train_pipeline),
 )
@@ -34,9 +34,10 @@ model = dict(
     head=dict(num_classes=10),
     train_cfg=None,
 )
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=60),
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=12, val_interval=4)
+train_cfg = dict(max_epochs=8, val_interval=2)
 default_hooks = dict(logger=dict(interval=10))

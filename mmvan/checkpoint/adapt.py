@@ -6,8 +6,8 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmvan.arch import ARCHS, Arch
-from mmvan.checkpoint.errors import CheckpointError
 from mmvan.checkpoint.layouts import LAYOUTS, OFFICIAL, Layout
+from mmvan.errors import CheckpointError
 
 SHOWN = 8
 

@@ -7,8 +7,8 @@ import struct
 import zipfile
 from pathlib import Path
 
-from mmvan.checkpoint.errors import CheckpointError
 from mmvan.engine.errors import did_you_mean
+from mmvan.errors import CheckpointError
 
 _SCHEME = re.compile(r"[\w-]+(:\w+)?://")
 # torch.save before PyTorch 1.6 begins with this number as a pickle (torch.serialization).

@@ -9,7 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.engine.errors import ConfigError, did_you_mean
+from mmvan.engine.errors import did_you_mean
+from mmvan.errors import ConfigError
 
 TASKS = {"mmpretrain": "classification", "mmdet": "detection", "mmseg": "segmentation"}
 # Keys that MMEngine or its libraries read from a config besides the Runner's own arguments.

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from mmvan.engine.errors import DeviceError
+from mmvan.errors import DeviceError
 
 DEVICES = ("auto", "cpu", "cuda")
 _DRIVER_VERSION = Path("/proc/driver/nvidia/version")

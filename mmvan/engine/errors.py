@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a command reports them."""
+"""How a command reports an error that a user can mend."""
 
 import difflib
 import os
@@ -6,22 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
-from mmvan.checkpoint.errors import CheckpointError
-from mmvan.data.errors import DataError
+from mmvan.errors import UserError
 
 USER_ERROR_STATUS = 2  # as argparse's
 # How long the other processes of a node leave process 0 for the message that all of them have:
 # the launcher ends everybody as soon as the first one exits.
 _GRACE_SECONDS = 10.0
 _LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
-
-
-class ConfigError(ValueError):
-    """A config file or a command-line option that cannot work; the message says how to mend it."""
-
-
-class DeviceError(ValueError):
-    """A device that was asked for and is not there."""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
@@ -43,7 +34,7 @@ def run_command(main: Callable[[], None]) -> None:
     """
     try:
         main()
-    except (ConfigError, CheckpointError, DeviceError, DataError) as error:
+    except UserError as error:
         if _local_rank() > 0:
             time.sleep(_GRACE_SECONDS)
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.engine.errors import ConfigError
+from mmvan.errors import ConfigError
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 _SYNC_BATCH_NORMS = ("SyncBN", "MMSyncBN", "SyncBatchNorm")

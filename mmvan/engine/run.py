@@ -10,7 +10,6 @@ from mmengine.config import Config, DictAction
 from mmvan.data.check import check_datasets
 from mmvan.engine.config import task_of
 from mmvan.engine.device import DEVICES, check_gpu_count
-from mmvan.engine.errors import ConfigError
 from mmvan.engine.processes import (
     LAUNCHERS,
     Processes,
@@ -18,6 +17,7 @@ from mmvan.engine.processes import (
     use_cpu_data_parallel,
     use_plain_batch_norm,
 )
+from mmvan.errors import ConfigError
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 from mmvan.engine.checkpoint_file import check_checkpoint
 from mmvan.engine.config import innermost_dataset, task_of
-from mmvan.engine.errors import ConfigError
 from mmvan.engine.processes import Processes
+from mmvan.errors import ConfigError
 
 # How each library draws: its visualizer, its hook, the hook's switch, and the hook's directory.
 _DRAWING = {

@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvan.engine.checkpoint_file import check_checkpoint, latest_checkpoint
-from mmvan.engine.errors import ConfigError
 from mmvan.engine.processes import Processes
+from mmvan.errors import ConfigError
 
 # timm's default (timm.utils.ModelEmaV2), with which the paper's models were averaged.
 EMA_DECAY = 0.9998

@@ -12,6 +12,7 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from mmvan.errors import ModelError
 from mmvan.ops import DepthwiseConv2d
 
 Gate = Literal["mul", "add", "none"]
@@ -49,7 +50,7 @@ class LargeKernelAttention(nn.Module):
         sigmoid: Squash the map before the gate.
 
     Raises:
-        ValueError: If ``gate`` is unknown, ``kernel_size`` and ``dilation`` do not decompose, or
+        ModelError: If ``gate`` is unknown, ``kernel_size`` and ``dilation`` do not decompose, or
             no convolution is left.
     """
 
@@ -66,14 +67,14 @@ class LargeKernelAttention(nn.Module):
     ) -> None:
         super().__init__()
         if gate not in GATES:
-            raise ValueError(f"lka_cfg['gate'] must be one of {GATES}, got {gate!r}")
+            raise ModelError(f"lka_cfg['gate'] must be one of {GATES}, got {gate!r}")
         if dilation < 1 or kernel_size < dilation:
-            raise ValueError(
+            raise ModelError(
                 "lka_cfg needs dilation >= 1 and kernel_size >= dilation, got "
                 f"kernel_size={kernel_size}, dilation={dilation}"
             )
         if not (dw_conv or dw_d_conv or pw_conv):
-            raise ValueError("lka_cfg leaves no convolution: keep dw_conv, dw_d_conv or pw_conv")
+            raise ModelError("lka_cfg leaves no convolution: keep dw_conv, dw_d_conv or pw_conv")
         if dw_conv:
             self.dw_conv = DepthwiseConv2d(channels, 2 * dilation - 1)
         if dw_d_conv:

@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from mmvan.arch import get_arch
 from mmvan.checkpoint.adapt import adapt_state_dict
+from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_block
 from mmvan.models.layers import Block, LayerNorm2d
 from mmvan.registry import MODELS
@@ -111,7 +112,7 @@ class VAN(BaseModule):
         out_strides (tuple[int, ...]): Input pixels per pixel of each returned map.
 
     Raises:
-        ValueError: If an argument has no usable value; the message names it.
+        ModelError: If an argument has no usable value; the message names it.
 
     Examples:
         >>> import torch
@@ -147,7 +148,7 @@ class VAN(BaseModule):
         self.out_indices = _check_out_indices(out_indices, num_stages)
         num_built = max(self.out_indices) + 1
         if not -1 <= frozen_stages < num_built:
-            raise ValueError(
+            raise ModelError(
                 f"frozen_stages must be between -1 (none) and {num_built - 1}, the last stage "
                 f"that out_indices={self.out_indices} builds, got {frozen_stages}"
             )
@@ -247,7 +248,7 @@ def _build_out_norm(cfg: dict[str, Any], channels: int) -> nn.Module:
 
 def _check_rate(name: str, value: float) -> None:
     if not 0 <= value < 1:
-        raise ValueError(f"{name} must be a probability in [0, 1), got {value!r}")
+        raise ModelError(f"{name} must be a probability in [0, 1), got {value!r}")
 
 
 def _check_out_indices(out_indices: Sequence[int] | None, num_stages: int) -> tuple[int, ...]:
@@ -256,5 +257,5 @@ def _check_out_indices(out_indices: Sequence[int] | None, num_stages: int) -> tu
         return stages
     chosen = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
     if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(stages):
-        raise ValueError(f"out_indices must be a non-empty subset of {stages}, got {out_indices!r}")
+        raise ModelError(f"out_indices must be a non-empty subset of {stages}, got {out_indices!r}")
     return chosen

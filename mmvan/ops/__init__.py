@@ -1,4 +1,4 @@
-"""Operators of the Visual Attention Network. This package imports torch only."""
+"""Operators of the Visual Attention Network. Of other libraries they import torch only."""
 
 from mmvan.ops.depthwise import DepthwiseConv2d, depthwise_conv2d
 

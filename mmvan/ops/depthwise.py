@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmvan.errors import ModelError
+
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
     """Depthwise convolution with stride 1 and zero padding that keeps height and width.
@@ -75,13 +77,13 @@ class DepthwiseConv2d(nn.Conv2d):
         dilation: Distance between neighbouring taps, in pixels.
 
     Raises:
-        ValueError: If no symmetric padding keeps the size (``dilation * (kernel_size - 1)`` odd).
+        ModelError: If no symmetric padding keeps the size (``dilation * (kernel_size - 1)`` odd).
     """
 
     def __init__(self, channels: int, kernel_size: int, dilation: int = 1) -> None:
         reach = dilation * (kernel_size - 1)
         if reach % 2:
-            raise ValueError(
+            raise ModelError(
                 f"kernel_size {kernel_size} with dilation {dilation} cannot keep the size of its "
                 f"input: dilation * (kernel_size - 1) = {reach} must be even"
             )

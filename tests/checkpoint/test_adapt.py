@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mmvan import VAN
 from mmvan.arch import ARCHS
 from mmvan.checkpoint import adapt
-from mmvan.checkpoint.errors import CheckpointError
 from mmvan.checkpoint.layouts import LAYOUTS, OFFICIAL, Layout
+from mmvan.errors import CheckpointError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
 LAYOUT_IDS = [layout.name for layout in LAYOUTS]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmvan.checkpoint.errors import CheckpointError
 from mmvan.engine.checkpoint_file import check_checkpoint, latest_checkpoint
+from mmvan.errors import CheckpointError
 
 WEIGHTS = {"weight": torch.arange(1000.0)}
 

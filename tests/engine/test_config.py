@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mmvan.engine.config import innermost_dataset, load_config, task_of
-from mmvan.engine.errors import ConfigError
+from mmvan.errors import ConfigError
 
 GOOD = """
 default_scope = 'mmdet'

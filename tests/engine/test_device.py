@@ -8,7 +8,7 @@ import torch
 
 from mmvan.engine import device
 from mmvan.engine.device import check_gpu_count, choose_device
-from mmvan.engine.errors import DeviceError
+from mmvan.errors import DeviceError
 
 
 @pytest.fixture(autouse=True)

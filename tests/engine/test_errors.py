@@ -1,9 +1,8 @@
 import pytest
 
-from mmvan.checkpoint.errors import CheckpointError
-from mmvan.data.errors import DataError
 from mmvan.engine import errors
-from mmvan.engine.errors import ConfigError, DeviceError, did_you_mean, run_command
+from mmvan.engine.errors import did_you_mean, run_command
+from mmvan.errors import CheckpointError, ConfigError, DataError, DeviceError
 
 
 def test_did_you_mean_names_only_close_candidates() -> None:

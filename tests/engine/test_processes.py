@@ -9,13 +9,13 @@ import torch
 from mmengine.config import Config
 
 from mmvan.engine import processes
-from mmvan.engine.errors import ConfigError
 from mmvan.engine.processes import (
     Processes,
     read_processes,
     use_cpu_data_parallel,
     use_plain_batch_norm,
 )
+from mmvan.errors import ConfigError
 
 STARTERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmvan.data.errors import DataError
 from mmvan.engine import run
-from mmvan.engine.errors import ConfigError, DeviceError
 from mmvan.engine.processes import Processes
 from mmvan.engine.run import add_common_options, prepare, set_work_dir, start_line
+from mmvan.errors import ConfigError, DataError, DeviceError
 
 TWO = Processes("pytorch", rank=0, world_size=2, local_size=2)
 

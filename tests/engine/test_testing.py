@@ -6,10 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmvan.checkpoint.errors import CheckpointError
-from mmvan.engine.errors import ConfigError
 from mmvan.engine.processes import Processes
 from mmvan.engine.testing import add_testing_options, apply_testing_options
+from mmvan.errors import CheckpointError, ConfigError
 
 SCOPES = {"cls": "mmpretrain", "det": "mmdet", "seg": "mmseg"}
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmvan.checkpoint.errors import CheckpointError
 from mmvan.engine import training
-from mmvan.engine.errors import ConfigError
 from mmvan.engine.processes import Processes
 from mmvan.engine.training import add_training_options, apply_training_options
+from mmvan.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture

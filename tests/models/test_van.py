@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import mmvan
 from mmvan import VAN
 from mmvan.arch import ARCHS
+from mmvan.errors import ModelError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
 # Parameters in millions and FLOPs in G of the classifiers (arXiv 2202.09741, Tables 2 and 5; B6
@@ -274,5 +275,5 @@ def test_any_registry_finds_it_by_scope_alone() -> None:
 def test_a_wrong_argument_is_named_with_what_is_allowed(
     options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ModelError, match=message):
         VAN(**{"arch": SMALL, **options})

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmvan.data.check.problems import Problem, listed, similar
 from mmvan.data.check.sources import Source, advice, list_files
-from mmvan.data.errors import DataError
+from mmvan.errors import DataError
 
 __all__ = ["COCO_LAYOUT", "CocoFile", "CocoFiles", "coco_problems", "untrained_problems"]
 

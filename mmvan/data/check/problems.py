@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from mmvan.data.errors import DataError
+from mmvan.errors import DataError
 
 __all__ = ["Problem", "listed", "raise_if_any", "similar"]
 

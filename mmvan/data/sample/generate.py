@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.progress import track
 
-from mmvan.data.errors import DataError
+from mmvan.errors import DataError
 from mmvan.data.sample.ade20k import write_ade20k
 from mmvan.data.sample.catalog import (
     CATEGORY_IDS,

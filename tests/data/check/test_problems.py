@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmvan.data.check.problems import Problem, listed, raise_if_any, similar
-from mmvan.data.errors import DataError
+from mmvan.errors import DataError
 
 
 def test_no_problem_no_error() -> None:

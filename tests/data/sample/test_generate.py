@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmvan.data.errors import DataError
+from mmvan.errors import DataError
 from mmvan.data.sample import SAMPLE_TASKS, prepare
 from mmvan.data.sample.generate import MANIFEST
 

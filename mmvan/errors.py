@@ -1,0 +1,28 @@
+"""What a user can mend: every error that mmvan raises for its input, by what is at fault."""
+
+
+class UserError(ValueError):
+    """Input that cannot be used; the message says what was found, what was expected, what to do.
+
+    The commands end with its message and status 2, without a traceback.
+    """
+
+
+class ModelError(UserError):
+    """An argument of the backbone that has no usable value."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be used."""
+
+
+class DataError(UserError):
+    """Data on disk that is not what it must be."""
+
+
+class ConfigError(UserError):
+    """A config file or a command-line option that cannot work."""
+
+
+class DeviceError(UserError):
+    """A device that was asked for and is not there."""
