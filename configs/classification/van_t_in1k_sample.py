@@ -5,7 +5,7 @@ _base_ = "./van_t_in1k.py"
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="RandomResizedCrop", scale=80, crop_ratio_range=(0.5, 1.0)),
+    dict(type="RandomResizedCrop", scale=80, crop_ratio_range=(0.6, 1.0)),
     dict(type="RandomFlip", prob=0.5, direction="horizontal"),
     dict(type="PackInputs"),
 ]
@@ -30,7 +30,7 @@ test_dataloader = val_dataloader
 
 model = dict(
     data_preprocessor=dict(num_classes=10),
-    backbone=dict(channels_last=True),
+    backbone=dict(channels_last=True, drop_path_rate=0.0),
     head=dict(num_classes=10),
     train_cfg=None,
 )
@@ -39,5 +39,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=60),
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=8, val_interval=2)
+train_cfg = dict(max_epochs=10, val_interval=2)
 default_hooks = dict(logger=dict(interval=10))

@@ -3,7 +3,7 @@
 # from the backbone that classification/van_t_in1k_sample.py trains: run that first.
 _base_ = "./van_t_maskrcnn.py"
 
-weights = "work_dirs/van_t_in1k_sample/epoch_8.pth"
+weights = "work_dirs/van_t_in1k_sample/epoch_10.pth"
 categories = (
     "striped disc",
     "checkered square",
@@ -13,10 +13,18 @@ categories = (
 )
 palette = [(220, 20, 60), (255, 200, 0), (30, 144, 255), (148, 0, 211), (0, 200, 160)]
 metainfo = dict(classes=categories, palette=palette)
+# A small job: half the width in neck and heads, and fewer proposals per picture.
+width = 128
 model = dict(
     backbone=dict(channels_last=True, init_cfg=dict(checkpoint=weights)),
-    roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=5)),
-    # A small job: fewer proposals per picture.
+    neck=dict(out_channels=width),
+    rpn_head=dict(in_channels=width, feat_channels=width),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=width),
+        bbox_head=dict(in_channels=width, fc_out_channels=512, num_classes=5),
+        mask_roi_extractor=dict(out_channels=width),
+        mask_head=dict(in_channels=width, conv_out_channels=width, num_classes=5),
+    ),
     train_cfg=dict(rpn_proposal=dict(max_per_img=300), rcnn=dict(sampler=dict(num=64))),
     test_cfg=dict(rpn=dict(max_per_img=300)),
 )

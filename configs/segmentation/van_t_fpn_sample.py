@@ -3,7 +3,7 @@
 # starts from the backbone that classification/van_t_in1k_sample.py trains: run that first.
 _base_ = "./van_t_fpn.py"
 
-weights = "work_dirs/van_t_in1k_sample/epoch_8.pth"
+weights = "work_dirs/van_t_in1k_sample/epoch_10.pth"
 segments = (
     "sky",
     "grass",

@@ -102,8 +102,9 @@ class VAN(BaseModule):
         lka_cfg: Options of :class:`mmvan.models.LargeKernelAttention`, the paper's ablations.
         with_cp: Activation checkpointing: recompute each block in the backward pass, for less
             memory and the same numbers.
-        channels_last: Convert the input to channels_last, which is faster on CPUs; whoever takes
-            the outputs then works in that layout too. Off, the input's layout is kept.
+        channels_last: Work in channels_last inside, which is faster on CPUs, and return
+            contiguous maps, because mmcv's RoIAlign reads any other layout wrongly. Off, the
+            layout of the input is kept.
         init_cfg: As for any MMEngine module. Checkpoints of other codebases are recognised and
             translated when they are loaded.
 
@@ -194,7 +195,7 @@ class VAN(BaseModule):
 
         Returns:
             One map per entry of ``out_indices``, of shape (N, C_i, ~H / stride_i, ~W / stride_i),
-            in the layout of the input unless ``channels_last`` is set.
+            in the layout of the input; contiguous with ``channels_last``.
         """
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
@@ -202,7 +203,8 @@ class VAN(BaseModule):
         for stage in self.stages:
             x = stage(x)
             outputs.append(x)
-        return tuple(outputs[i] for i in self.out_indices)
+        chosen = (outputs[i] for i in self.out_indices)
+        return tuple(out.contiguous() if self.channels_last else out for out in chosen)
 
     def train(self, mode: bool = True) -> Self:
         """Set the training mode; frozen stages, and BatchNorm with ``norm_eval``, stay in eval."""
