@@ -25,8 +25,10 @@ model = dict(
         mask_roi_extractor=dict(out_channels=width),
         mask_head=dict(in_channels=width, conv_out_channels=width, num_classes=5),
     ),
-    train_cfg=dict(rpn_proposal=dict(max_per_img=300), rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(max_per_img=300)),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=400, max_per_img=150), rcnn=dict(sampler=dict(num=64))
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=400, max_per_img=150)),
 )
 
 train_pipeline = [
@@ -54,10 +56,10 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file="data/sample/coco/annotations/instances_val2017.json")
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=4e-4))
+optim_wrapper = dict(optimizer=dict(lr=8e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type="CosineAnnealingLR", by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=4, val_interval=4)
+train_cfg = dict(max_epochs=3, val_interval=3)
 default_hooks = dict(logger=dict(interval=10))

@@ -180,6 +180,9 @@ class VAN(BaseModule):
             norm = _build_out_norm(dict(out_norm_cfg or {"type": "LN", "eps": 1e-6}), channels)
             stages.append(Stage(embed, blocks, norm, with_cp))
         self.stages = nn.ModuleList(stages)
+        if channels_last:
+            # The gradients of the weights then have their layout, as DistributedDataParallel asks.
+            self.to(memory_format=torch.channels_last)
         self.out_channels = tuple(self.arch.embed_dims[i] for i in self.out_indices)
         self.out_strides = tuple(4 * 2**i for i in self.out_indices)
         # Before DistributedDataParallel registers the parameters, which it does only once.
