@@ -7,16 +7,22 @@ that ``import mmvan`` costs next to nothing.
 
 from typing import TYPE_CHECKING, Any
 
-from mmvan import registry
-from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
 from mmvan.version import __version__
 
 if TYPE_CHECKING:
     from mmvan.models import VAN
 
-__all__ = ["VAN", "__version__", "registry"]
+__all__ = ["VAN", "__version__"]
 
-allow_mmengine_checkpoints()
+try:
+    from mmvan import registry  # noqa: F401
+    from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
+
+    allow_mmengine_checkpoints()
+except ModuleNotFoundError as error:
+    # `python -m mmvan.doctor` must be able to start where these are missing, to say so.
+    if (error.name or "").partition(".")[0] not in ("mmengine", "torch"):
+        raise
 
 
 def __getattr__(name: str) -> Any:

@@ -65,3 +65,14 @@ def test_the_real_command() -> None:
     assert result.returncode == 0
     assert outcome["works"] is True
     assert outcome["family"] in ("official", "onedl")
+
+
+@pytest.mark.parametrize("missing", ("mmengine", "torch"))
+def test_the_command_starts_and_says_what_is_missing(missing: str) -> None:
+    script = f"import runpy, sys; sys.modules[{missing!r}] = None; sys.argv = ['doctor']; "
+    script += "runpy.run_module('mmvan.doctor', run_name='__main__')"
+    outcome = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert outcome.returncode == 1
+    (line,) = [line for line in outcome.stdout.splitlines() if line.startswith(missing + " ")]
+    assert "fail" in line
+    assert "Training cannot work" in outcome.stdout
