@@ -1,8 +1,7 @@
 """mmvan: the Visual Attention Network (arXiv 2202.09741) as an OpenMMLab plugin.
 
-Importing the package only makes the scope ``mmvan`` known to MMEngine and lets PyTorch's safe
-loader read MMEngine's own checkpoints; the backbone itself is imported when it is first used, so
-that ``import mmvan`` costs next to nothing.
+Importing the package only makes the scope ``mmvan`` known to MMEngine; the backbone itself is
+imported when it is first used, so that ``import mmvan`` costs next to nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,9 @@ __all__ = ["VAN", "__version__"]
 
 try:
     from mmvan import registry  # noqa: F401
-    from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
-
-    allow_mmengine_checkpoints()
 except ModuleNotFoundError as error:
-    # `python -m mmvan.doctor` must be able to start where these are missing, to say so.
-    if (error.name or "").partition(".")[0] not in ("mmengine", "torch"):
+    # `python -m mmvan.doctor` must be able to start where MMEngine is missing, to say so.
+    if (error.name or "").partition(".")[0] != "mmengine":
         raise
 
 

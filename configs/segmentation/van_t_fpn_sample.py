@@ -28,7 +28,7 @@ palette = [
 width = 128
 model = dict(
     data_preprocessor=dict(size=(160, 160)),
-    backbone=dict(channels_last=True, init_cfg=dict(checkpoint=weights)),
+    backbone=dict(channels_last=True, drop_path_rate=0.0, init_cfg=dict(checkpoint=weights)),
     neck=dict(out_channels=width),
     decode_head=dict(in_channels=[width] * 4, channels=width // 2, num_classes=8),
 )
@@ -62,10 +62,10 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=1, dataset=dict(**sample, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=6e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=20, end=250, by_epoch=False),
+    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=20, end=350, by_epoch=False),
 ]
-train_cfg = dict(max_iters=250, val_interval=125)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=250))
+train_cfg = dict(max_iters=350, val_interval=175)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=350))
