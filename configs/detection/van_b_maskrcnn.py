@@ -1,6 +1,6 @@
 # tools/dist_train.sh configs/detection/van_b_maskrcnn.py 8
 # Mask R-CNN with VAN-B2 on COCO, 1x schedule, 8 GPUs x 2 images.
-# Expected: box AP 46.4, mask AP 41.8 (arXiv 2202.09741, Table 8). The authors released no code for
+# Expected: box AP 46.4, mask AP 41.8 (arXiv 2202.09741). The authors released no code for
 # it; the settings are those of the papers that they name, and their advice of drop path >= 0.3.
 _base_ = [
     "../_base_/models/maskrcnn.py",

@@ -1,4 +1,4 @@
-# Mask R-CNN with VAN-B3, 1x. Expected: box AP 48.3, mask AP 43.4 (arXiv 2202.09741, Table 8).
+# Mask R-CNN with VAN-B3, 1x. Expected: box AP 48.3, mask AP 43.4 (arXiv 2202.09741).
 _base_ = "./van_b_maskrcnn.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Large-original/resolve/main/van_large_839.pth.tar"

@@ -1,4 +1,4 @@
-# Mask R-CNN with VAN-B1, 1x. Expected: box AP 42.6, mask AP 38.9 (arXiv 2202.09741, Table 8).
+# Mask R-CNN with VAN-B1, 1x. Expected: box AP 42.6, mask AP 38.9 (arXiv 2202.09741).
 _base_ = "./van_b_maskrcnn.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Small-original/resolve/main/van_small_811.pth.tar"

@@ -1,4 +1,4 @@
-# Mask R-CNN with VAN-B0, 1x. Expected: box AP 40.2, mask AP 37.6 (arXiv 2202.09741, Table 8).
+# Mask R-CNN with VAN-B0, 1x. Expected: box AP 40.2, mask AP 37.6 (arXiv 2202.09741).
 _base_ = "./van_b_maskrcnn.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Tiny-original/resolve/main/van_tiny_754.pth.tar"

@@ -1,5 +1,5 @@
 # UPerNet with VAN-B5, pre-trained on ImageNet-22k.
-# Expected: mIoU 53.9 multi-scale (arXiv 2202.09741, Table 12).
+# Expected: mIoU 53.9 multi-scale (arXiv 2202.09741).
 # 53.11 single-scale (mmsegmentation's conversion).
 _base_ = "./van_b_upernet.py"
 

@@ -1,5 +1,5 @@
 # UPerNet with VAN-B6, pre-trained on ImageNet-22k.
-# Expected: mIoU 54.7 multi-scale (arXiv 2202.09741, Table 12).
+# Expected: mIoU 54.7 multi-scale (arXiv 2202.09741).
 # 54.25 single-scale (mmsegmentation's conversion).
 _base_ = "./van_b_upernet.py"
 

@@ -1,6 +1,6 @@
 # tools/dist_train.sh configs/segmentation/van_b_upernet.py 8
 # UPerNet with VAN-B2 on ADE20K, 160k iterations, 8 GPUs x 2 images.
-# Expected: mIoU 50.1 multi-scale (arXiv 2202.09741, Table 12; tools/test.py --tta),
+# Expected: mIoU 50.1 multi-scale (arXiv 2202.09741; tools/test.py --tta),
 # 49.35 single-scale (mmsegmentation's conversion).
 _base_ = [
     "../_base_/models/upernet.py",

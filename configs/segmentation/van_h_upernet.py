@@ -1,5 +1,5 @@
 # UPerNet with VAN-B4.
-# Expected: mIoU 52.2 multi-scale (arXiv 2202.09741, Table 12).
+# Expected: mIoU 52.2 multi-scale (arXiv 2202.09741).
 # 51.56 single-scale (mmsegmentation's conversion).
 # The authors' files of this size say 4 images per GPU; with batch 16 that is 4 GPUs.
 _base_ = "./van_b_upernet.py"

@@ -1,4 +1,4 @@
-# Semantic FPN with VAN-B3. Expected: mIoU 48.1 (arXiv 2202.09741, Table 11).
+# Semantic FPN with VAN-B3. Expected: mIoU 48.1 (arXiv 2202.09741).
 _base_ = "./van_b_fpn.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Large-original/resolve/main/van_large_839.pth.tar"

@@ -1,5 +1,5 @@
 # UPerNet with VAN-B3.
-# Expected: mIoU 50.6 multi-scale (arXiv 2202.09741, Table 12).
+# Expected: mIoU 50.6 multi-scale (arXiv 2202.09741).
 # 49.71 single-scale (mmsegmentation's conversion).
 _base_ = "./van_b_upernet.py"
 

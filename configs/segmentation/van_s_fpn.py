@@ -1,4 +1,4 @@
-# Semantic FPN with VAN-B1. Expected: mIoU 42.9 (arXiv 2202.09741, Table 11).
+# Semantic FPN with VAN-B1. Expected: mIoU 42.9 (arXiv 2202.09741).
 _base_ = "./van_b_fpn.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Small-original/resolve/main/van_small_811.pth.tar"

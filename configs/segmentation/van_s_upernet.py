@@ -1,5 +1,5 @@
 # UPerNet with VAN-B1.
-# Expected: mIoU 44.9 multi-scale (arXiv 2202.09741, Table 12).
+# Expected: mIoU 44.9 multi-scale (arXiv 2202.09741).
 _base_ = "./van_b_upernet.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Small-original/resolve/main/van_small_811.pth.tar"

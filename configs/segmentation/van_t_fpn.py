@@ -1,4 +1,4 @@
-# Semantic FPN with VAN-B0. Expected: mIoU 38.5 (arXiv 2202.09741, Table 11).
+# Semantic FPN with VAN-B0. Expected: mIoU 38.5 (arXiv 2202.09741).
 _base_ = "./van_b_fpn.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Tiny-original/resolve/main/van_tiny_754.pth.tar"

@@ -1,5 +1,5 @@
 # UPerNet with VAN-B0.
-# Expected: mIoU 41.1 multi-scale (arXiv 2202.09741, Table 12).
+# Expected: mIoU 41.1 multi-scale (arXiv 2202.09741).
 _base_ = "./van_b_upernet.py"
 
 weights = "https://huggingface.co/Visual-Attention-Network/VAN-Tiny-original/resolve/main/van_tiny_754.pth.tar"

@@ -32,7 +32,7 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class LargeKernelAttention(nn.Module):
-    """Large kernel attention (section 3.1, equations 2 and 3): ``conv1x1(dw_d(dw(x))) * x``.
+    """Large kernel attention (section 3.1): ``conv1x1(dw_d(dw(x))) * x``.
 
     A K x K convolution with dilation d is decomposed into a (2d-1) x (2d-1) depthwise one, a
     ceil(K/d) x ceil(K/d) depthwise one with dilation d, and a 1x1 one.
@@ -143,7 +143,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One VAN block (Figure 4): attention and feed-forward halves, each normalised and residual.
+    """One VAN block: attention and feed-forward halves, each normalised and residual.
 
     Args:
         channels: Number of channels C.

@@ -16,8 +16,8 @@ from mmvan.arch import ARCHS
 from mmvan.errors import ModelError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
-# Parameters in millions and FLOPs in G of the classifiers (arXiv 2202.09741, Tables 2 and 5; B6
-# at 224 from Table 5).
+# Parameters in millions and FLOPs in G of the classifiers (arXiv 2202.09741, Table 2; B6
+# at 224 from the ImageNet-22k table).
 PUBLISHED = {
     "b0": (4.1, 0.9),
     "b1": (13.9, 2.5),
