@@ -2,7 +2,7 @@ import pytest
 
 from mmvan.engine import errors
 from mmvan.engine.errors import did_you_mean, run_command
-from mmvan.errors import CheckpointError, ConfigError, DataError, DeviceError
+from mmvan.errors import CheckpointError, ConfigError, DataError, DeviceError, ModelError
 
 
 def test_did_you_mean_names_only_close_candidates() -> None:
@@ -17,7 +17,10 @@ def raiser(error: Exception) -> object:
     return main
 
 
-@pytest.mark.parametrize("kind", (ConfigError, CheckpointError, DeviceError, DataError))
+KINDS = (ConfigError, CheckpointError, DeviceError, DataError, ModelError)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_user_errors_end_with_their_message_and_status_2(
     kind: type[ValueError], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,18 @@ def test_missing_data(workplace: Workplace) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "message"),
+    (
+        ("model.backbone.arch=b9", "unknown arch 'b9': choose from ['b0', "),
+        ("model.backbone.out_indices=(4,)", "subset of (0, 1, 2, 3), got (4,)"),
+    ),
+)
+def test_backbone_that_does_not_exist(workplace: Workplace, option: str, message: str) -> None:
+    error = workplace.refuse("train.py", CLASSIFIER, "--cfg-options", option)
+    assert message in error
+
+
 def test_training_leaves_a_checkpoint_that_safe_loading_reads(classifier: Path) -> None:
     checkpoint = torch.load(classifier, weights_only=True)
     assert (checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"]) == (1, 2)
