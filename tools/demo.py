@@ -6,6 +6,7 @@ with what was reached and with the commands for ImageNet, COCO and ADE20K.
 
 import argparse
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -19,10 +20,11 @@ import torch
 from mmvan.visualization.curves import plot_curves, read_log
 from mmvan.visualization.sheet import make_sheet
 
-TOOLS = Path(__file__).resolve().parent
-CONFIGS = TOOLS.parent / "configs"
+# As a user in the project's folder would type them.
+TOOLS = Path(os.path.relpath(Path(__file__).parent))
+CONFIGS = Path(os.path.relpath(Path(__file__).parents[1] / "configs"))
 # Of the logs, what shows that a training or evaluation moves on.
-PROGRESS = re.compile(r"(Epoch|Iter)\((train|val|test)\).*|.*\b(error|Error)\b.*|\S+ \| .*batch.*")
+PROGRESS = re.compile(r"(Epoch|Iter)\((train|val|test)\).*|^(train|test) \w+ \|.*|^error: .*")
 
 
 @dataclass(frozen=True)
