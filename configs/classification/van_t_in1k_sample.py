@@ -15,7 +15,24 @@ test_pipeline = [
     dict(type="CenterCrop", crop_size=80),
     dict(type="PackInputs"),
 ]
-sample = dict(type="CustomDataset", data_root="data/sample/imagenet", with_label=True)
+classes = [
+    "striped disc",
+    "checkered square",
+    "dotted triangle",
+    "speckled star",
+    "shaded ring",
+    "checkered disc",
+    "striped cross",
+    "dotted square",
+    "speckled crescent",
+    "shaded triangle",
+]
+sample = dict(
+    type="CustomDataset",
+    data_root="data/sample/imagenet",
+    with_label=True,
+    metainfo=dict(classes=classes),
+)
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -40,4 +57,5 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=10, val_interval=2)
-default_hooks = dict(logger=dict(interval=10))
+# Drawn larger, so that the labels can be read.
+default_hooks = dict(logger=dict(interval=10), visualization=dict(rescale_factor=4))

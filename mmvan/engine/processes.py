@@ -125,7 +125,8 @@ def use_cpu_data_parallel(cfg: Config) -> None:
     cfg.env_cfg = {**env_cfg, "dist_cfg": {**env_cfg.get("dist_cfg", {}), "backend": "gloo"}}
     cfg.model_wrapper_cfg = {
         "type": "MMDistributedDataParallel",
-        "broadcast_buffers": False,
+        # Plain BatchNorm has statistics per process; the saved ones are to be everybody's.
+        "broadcast_buffers": True,
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
         **(cfg.get("model_wrapper_cfg") or {}),
         "device_ids": None,

@@ -98,7 +98,7 @@ def test_cpu_data_parallel_keeps_the_configs_own_wrapper_settings() -> None:
     assert cfg.env_cfg.dist_cfg.backend == "gloo"
     assert cfg.model_wrapper_cfg == {
         "type": "MMDistributedDataParallel",
-        "broadcast_buffers": False,
+        "broadcast_buffers": True,
         "find_unused_parameters": True,
         "static_graph": True,
         "device_ids": None,

@@ -34,7 +34,7 @@ def test_classification_saves_and_draws(
     assert {tuple(prediction["pred_score"].shape) for prediction in predictions} == {(CLASSES,)}
     drawn = list(pictures.glob("*.png"))
     assert len(drawn) == len(predictions)
-    assert Image.open(drawn[0]).size == (80, 80)
+    assert Image.open(drawn[0]).size == (320, 320)
 
 
 @pytest.mark.slow
