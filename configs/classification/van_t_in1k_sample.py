@@ -56,6 +56,6 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=60),
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=10, val_interval=2)
+train_cfg = dict(max_epochs=12, val_interval=2)
 # Drawn larger, so that the labels can be read.
 default_hooks = dict(logger=dict(interval=10), visualization=dict(rescale_factor=4))

@@ -3,7 +3,7 @@
 # from the backbone that classification/van_t_in1k_sample.py trains: run that first.
 _base_ = "./van_t_maskrcnn.py"
 
-weights = "work_dirs/van_t_in1k_sample/epoch_10.pth"
+weights = "work_dirs/van_t_in1k_sample/epoch_12.pth"
 categories = (
     "striped disc",
     "checkered square",
@@ -61,5 +61,6 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type="CosineAnnealingLR", by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=3, val_interval=3)
+train_cfg = dict(max_epochs=2, val_interval=1)
 default_hooks = dict(logger=dict(interval=10))
+randomness = dict(seed=0)

@@ -3,7 +3,7 @@
 # starts from the backbone that classification/van_t_in1k_sample.py trains: run that first.
 _base_ = "./van_t_fpn.py"
 
-weights = "work_dirs/van_t_in1k_sample/epoch_10.pth"
+weights = "work_dirs/van_t_in1k_sample/epoch_12.pth"
 segments = (
     "sky",
     "grass",
@@ -55,7 +55,7 @@ sample = dict(
     reduce_zero_label=True,
 )
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=1,
     dataset=dict(**sample, pipeline=train_pipeline),
 )
@@ -64,8 +64,9 @@ test_dataloader = val_dataloader
 
 optim_wrapper = dict(optimizer=dict(lr=6e-4))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=20, end=350, by_epoch=False),
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=40),
+    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=40, end=660, by_epoch=False),
 ]
-train_cfg = dict(max_iters=350, val_interval=175)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=350))
+train_cfg = dict(max_iters=660, val_interval=220)
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=220))
+randomness = dict(seed=0)

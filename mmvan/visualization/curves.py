@@ -56,9 +56,14 @@ def plot_curves(logs: Mapping[str, Mapping[str, Curve]], out: Path) -> None:
 
 
 def _metrics(curves: Mapping[str, Curve]) -> dict[str, Curve]:
-    """Metrics are what is logged with a library's prefix or by a known name, and not a loss."""
+    """Metrics have a library's prefix or a known name; those of one object size are left out."""
     known = ("mIoU", "aAcc", "mAcc")
-    return {name: curve for name, curve in curves.items() if "/" in name or name in known}
+    by_size = ("_s", "_m", "_l")
+    return {
+        name: curve
+        for name, curve in curves.items()
+        if name in known or ("/" in name and not name.endswith(by_size))
+    }
 
 
 def _draw(axes: Axes, curves: Mapping[str, Curve], title: str, x: str) -> None:

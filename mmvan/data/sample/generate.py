@@ -68,14 +68,14 @@ SAMPLE_TASKS = {
     "det": SampleTask(
         "coco",
         write_coco,
-        (300, 60),
+        (450, 60),
         SAMPLE_CATEGORIES,
         {"category_ids": CATEGORY_IDS, "palette": SAMPLE_CATEGORY_PALETTE},
     ),
     "seg": SampleTask(
         "ade20k",
         write_ade20k,
-        (240, 48),
+        (480, 48),
         SAMPLE_SEGMENTS,
         {"palette": SAMPLE_SEGMENT_PALETTE},
     ),
