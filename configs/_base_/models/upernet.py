@@ -1,24 +1,8 @@
 # UPerNet (mmseg's standard settings) on VAN.
+_base_ = "./van_segmentor.py"
+
 model = dict(
-    type="EncoderDecoder",
-    data_preprocessor=dict(
-        type="SegDataPreProcessor",
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(512, 512),
-    ),
-    # eps 1e-5: the authors' segmentation code, unlike their classification code.
-    backbone=dict(
-        type="mmvan.VAN",
-        arch="b2",
-        drop_path_rate=0.1,
-        norm_cfg=dict(type="SyncBN"),
-        out_norm_cfg=dict(type="LN", eps=1e-5),
-        init_cfg=dict(type="Pretrained", checkpoint=None),
-    ),
+    backbone=dict(drop_path_rate=0.1),
     decode_head=dict(
         type="UPerHead",
         in_channels=[64, 128, 320, 512],
@@ -44,6 +28,4 @@ model = dict(
         align_corners=False,
         loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=0.4),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
 )
