@@ -9,12 +9,14 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmvan.data.check.detection import ALLOW_EMPTY
 from mmvan.engine.errors import did_you_mean
 from mmvan.errors import ConfigError
 
 TASKS = {"mmpretrain": "classification", "mmdet": "detection", "mmseg": "segmentation"}
-# Keys that MMEngine or its libraries read from a config besides the Runner's own arguments.
+# Keys that MMEngine, its libraries or mmvan read from a config besides the Runner's arguments.
 _OTHER_KEYS = (
+    ALLOW_EMPTY,
     "auto_scale_lr",
     "compile",
     "custom_imports",

@@ -77,6 +77,11 @@ def test_key_that_fits_nothing_is_refused(config: Path, key: str, hint: str) -> 
     assert f"--cfg-options {key}: {hint}" in str(error.value)
 
 
+def test_key_that_only_the_data_check_reads_is_taken(config: Path) -> None:
+    cfg = load_config(str(config), {"allow_empty_categories": True}, ())
+    assert cfg.allow_empty_categories is True
+
+
 def test_value_that_cannot_be_merged_is_refused(config: Path) -> None:
     config.write_text(GOOD + "custom_hooks = [dict(type='EMAHook')]")
     with pytest.raises(ConfigError, match="--cfg-options does not fit the config"):
