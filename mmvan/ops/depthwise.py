@@ -51,21 +51,22 @@ def _phase_split(x: Tensor, weight: Tensor, bias: Tensor | None, d: int) -> Tens
     n, c, height, width = x.shape
     padded = F.pad(x, (0, -width % d, 0, -height % d))
     h, w = padded.shape[2] // d, padded.shape[3] // d
-    # Phases are taken apart in the layout that the input has, so that whole channel vectors
-    # (channels_last) or whole planes (contiguous) stay together in memory.
-    if x.is_contiguous(memory_format=torch.channels_last):
-        phases = padded.permute(0, 2, 3, 1).reshape(n, h, d, w, d, c).permute(0, 2, 4, 1, 3, 5)
-        phases = phases.reshape(n * d * d, h, w, c).permute(0, 3, 1, 2)
-        out = F.conv2d(phases, weight, bias, padding=weight.shape[-1] // 2, groups=c)
-        out = out.permute(0, 2, 3, 1).reshape(n, d, d, h, w, c).permute(0, 3, 1, 4, 2, 5)
-        out = out.reshape(n, h * d, w * d, c).permute(0, 3, 1, 2)
-    else:
-        phases = padded.reshape(n, c, h, d, w, d).permute(0, 3, 5, 1, 2, 4)
-        phases = phases.reshape(n * d * d, c, h, w)
-        out = F.conv2d(phases, weight, bias, padding=weight.shape[-1] // 2, groups=c)
-        out = out.reshape(n, d, d, c, h, w).permute(0, 3, 4, 1, 5, 2)
-        out = out.reshape(n, c, h * d, w * d)
-    return out[:, :, :height, :width]
+    # Taps further out than a phase image is large only ever meet its padding.
+    middle = weight.shape[-1] // 2
+    reach = min(middle, max(h, w) - 1)
+    taps = slice(middle - reach, middle + reach + 1)
+    weight = weight[:, :, taps, taps]
+    # The phases are made channels_last whatever the input is: whole channel vectors stay together
+    # in memory, and the plain kernel is fastest on them.
+    phases = padded.permute(0, 2, 3, 1).reshape(n, h, d, w, d, c).permute(0, 2, 4, 1, 3, 5)
+    phases = phases.reshape(n * d * d, h, w, c).permute(0, 3, 1, 2)
+    out = F.conv2d(phases, weight, bias, padding=reach, groups=c)
+    out = out.permute(0, 2, 3, 1).reshape(n, d, d, h, w, c).permute(0, 3, 1, 4, 2, 5)
+    out = out.reshape(n, h * d, w * d, c).permute(0, 3, 1, 2)[:, :, :height, :width]
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return out.contiguous(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
 
 
 class DepthwiseConv2d(nn.Conv2d):
