@@ -34,8 +34,8 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: i
 def phase_split_is_faster(x: Tensor, weight: Tensor, dilation: int) -> bool:
     """Whether the phase-split form is possible and was measured faster than the plain one.
 
-    It was for every size, layout and dtype that was tried on CPUs (`benchmarks/`), forward and
-    backward. An even kernel does not keep the phases apart, and a traced graph (ONNX, FLOP
+    On CPUs it was, forward and backward (`benchmarks/README.md`), but for the training of small
+    contiguous maps in bfloat16. An even kernel does not keep the phases apart, and a traced graph (ONNX, FLOP
     counters) should hold the plain operator.
     """
     return (
