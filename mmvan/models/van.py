@@ -1,6 +1,5 @@
 """The Visual Attention Network backbone (arXiv 2202.09741)."""
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import Self
 
-from mmvan.arch import get_arch
+from mmvan.arch import Arch, get_arch
 from mmvan.checkpoint.adapt import adapt_state_dict
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_block
@@ -157,28 +156,20 @@ class VAN(BaseModule):
         self.norm_eval = norm_eval
         self.channels_last = channels_last
 
-        norm_cfg = dict(norm_cfg or {"type": "BN"})
+        block_cfg = {
+            "drop_rate": drop_rate,
+            "norm_cfg": dict(norm_cfg or {"type": "BN"}),
+            "act_cfg": dict(act_cfg or {"type": "GELU"}),
+            "lka_cfg": dict(lka_cfg or {}),
+            "layer_scale_init_value": layer_scale_init_value,
+        }
+        out_norm_cfg = dict(out_norm_cfg or {"type": "LN", "eps": 1e-6})
         last_block = max(sum(self.arch.depths) - 1, 1)
-        stages, channels, block = [], in_channels, itertools.count()
-        for i in range(num_built):
-            previous, channels = channels, self.arch.embed_dims[i]
-            kernel_size, stride = (7, 4) if i == 0 else (3, 2)
-            blocks = [
-                Block(
-                    channels,
-                    self.arch.ffn_ratios[i],
-                    drop_rate,
-                    drop_path_rate * next(block) / last_block,
-                    norm_cfg,
-                    dict(act_cfg or {"type": "GELU"}),
-                    dict(lka_cfg or {}),
-                    layer_scale_init_value,
-                )
-                for _ in range(self.arch.depths[i])
-            ]
-            embed = PatchEmbed(previous, channels, kernel_size, stride, norm_cfg)
-            norm = _build_out_norm(dict(out_norm_cfg or {"type": "LN", "eps": 1e-6}), channels)
-            stages.append(Stage(embed, blocks, norm, with_cp))
+        drop_paths = [drop_path_rate * i / last_block for i in range(last_block + 1)]
+        stages = [
+            _build_stage(self.arch, i, in_channels, drop_paths, block_cfg, out_norm_cfg, with_cp)
+            for i in range(num_built)
+        ]
         self.stages = nn.ModuleList(stages)
         if channels_last:
             # The gradients of the weights then have their layout, as DistributedDataParallel asks.
@@ -229,6 +220,26 @@ class VAN(BaseModule):
         for stage in self.stages[: self.frozen_stages + 1]:
             stage.eval()
             stage.requires_grad_(False)
+
+
+def _build_stage(
+    arch: Arch,
+    i: int,
+    in_channels: int,
+    drop_paths: Sequence[float],
+    block_cfg: dict[str, Any],
+    out_norm_cfg: dict[str, Any],
+    with_cp: bool,
+) -> Stage:
+    previous, channels = (in_channels, *arch.embed_dims)[i : i + 2]
+    kernel_size, stride = (7, 4) if i == 0 else (3, 2)
+    first = sum(arch.depths[:i])
+    embed = PatchEmbed(previous, channels, kernel_size, stride, block_cfg["norm_cfg"])
+    blocks = [
+        Block(channels, arch.ffn_ratios[i], drop_path=drop_path, **block_cfg)
+        for drop_path in drop_paths[first : first + arch.depths[i]]
+    ]
+    return Stage(embed, blocks, _build_out_norm(out_norm_cfg, channels), with_cp)
 
 
 def _adapt_before_loading(

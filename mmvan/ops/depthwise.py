@@ -35,8 +35,8 @@ def phase_split_is_faster(x: Tensor, weight: Tensor, dilation: int) -> bool:
     """Whether the phase-split form is possible and was measured faster than the plain one.
 
     On CPUs it was, forward and backward (`benchmarks/README.md`), but for the training of small
-    contiguous maps in bfloat16. An even kernel does not keep the phases apart, and a traced graph (ONNX, FLOP
-    counters) should hold the plain operator.
+    contiguous maps in bfloat16. An even kernel does not keep the phases apart, and a traced graph
+    (ONNX, FLOP counters) should hold the plain operator.
     """
     return (
         dilation > 1
