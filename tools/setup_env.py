@@ -111,6 +111,7 @@ class Setup:
         self.options = options
         self.groups = (options.family, *options.extras)
         self.pins = select_pins(project, ("build", "torch", *self.groups), options.torch)
+        self.dependencies = project["dependencies"]
         self.mmcv = find_pin(self.pins[options.family], MMCV[options.family])
         self.torch, self.torchvision = (
             find_pin(self.pins["torch"], name) for name in ("torch", "torchvision")
@@ -178,8 +179,9 @@ class Setup:
         install_mmcv(self.shell, request)
 
     def install_packages(self) -> None:
-        """Installs the other packages of the family, and the extras."""
-        self.shell.install("packages", *(pin for group in self.groups for pin in self.pins[group]))
+        """Installs the other packages of the family, the extras, and what mmvan itself needs."""
+        pins = (pin for group in self.groups for pin in self.pins[group])
+        self.shell.install("packages", *self.dependencies, *pins)
 
     def install_torchvision(self) -> None:
         """Installs torchvision, repacked if need be."""
