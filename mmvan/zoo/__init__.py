@@ -1,0 +1,5 @@
+"""The models by name: which configs and published weights there are, and building from them."""
+
+from mmvan.zoo.location import config_dir
+
+__all__ = ["config_dir"]
