@@ -1,5 +1,8 @@
 """What a user can mend: every error that mmvan raises for its input, by what is at fault."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """Input that cannot be used; the message says what was found, what was expected, what to do.
@@ -26,3 +29,9 @@ class ConfigError(UserError):
 
 class DeviceError(UserError):
     """A device that was asked for and is not there."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """A sentence with the closest of ``candidates``, or an empty string when none is close."""
+    close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmvan.checkpoint.reading import trust_pickles
 from mmvan.engine.config import load_config
 from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
@@ -23,6 +24,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train."""
     args = parse_args()
+    if args.unsafe:
+        trust_pickles()
     processes = read_processes(args.launcher)
     device = choose_device(args.device)
     cfg = load_config(args.config, args.cfg_options, NEEDS)

@@ -1,23 +1,53 @@
 """How the published VAN checkpoints name the tensors that mmvan has.
 
-Every layout is one table of names, and a rename is a walk over our own key: each key has exactly
-one name in each layout, so the translation loses nothing and can be undone.
+Every layout is one table of names. It gives each tensor exactly one name and leads back from that
+name to the tensor, so that a translation loses nothing in either direction.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
-OWN_KEY = re.compile(
-    r"stages\.(?P<stage>\d+)\."
-    r"(?:(?P<part>embed\.proj|embed\.norm|norm)|blocks\.(?P<block>\d+)\.(?P<inner>.+?))"
-    r"(?P<leaf>\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
+PARTS = ("embed.proj", "embed.norm", "norm")
+INNER = (
+    "norm1",
+    "attn.proj_1",
+    "attn.lka.dw_conv",
+    "attn.lka.dw_d_conv",
+    "attn.lka.pw_conv",
+    "attn.proj_2",
+    "layer_scale_1",
+    "norm2",
+    "ffn.fc1",
+    "ffn.dw_conv",
+    "ffn.fc2",
+    "layer_scale_2",
 )
+_NUMBER = re.compile(r"\\\{([sij])\\\}")
+_LEAF = r"(?P<leaf>\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
 
 
-@dataclass(frozen=True)
+class Place(NamedTuple):
+    """Where a tensor belongs in a VAN backbone.
+
+    Args:
+        stage: Stage, counted from 0.
+        block: Block in the stage, counted from 0; None for the stage's own parts.
+        part: Our name of the module or parameter in there, one of ``PARTS`` or ``INNER``.
+        leaf: ``.weight``, ``.running_mean`` and so on; empty for a parameter.
+    """
+
+    stage: int
+    block: int | None
+    part: str
+    leaf: str
+
+
+@dataclass(frozen=True, eq=False)
 class Layout:
-    """The names that one codebase gives to the tensors of a VAN backbone.
+    """The names that one codebase gives to the tensors of a VAN.
 
     Args:
         name: Name of the layout.
@@ -26,14 +56,18 @@ class Layout:
         block: Name of a block; ``{j}`` is the block counted from 0.
         inner: Our name of a module or parameter inside a block, to the layout's; a name that is
             not listed is the same in both.
-        stages: Pattern of the keys that belong to a stage, its number in the group ``i`` or ``s``.
+        prefix: Prefix of the backbone in the layout's classifiers.
+        head: Name of their linear layer.
+        idle: Modules beside the backbone that are stored without being used.
     """
 
     name: str
     parts: Mapping[str, str]
     block: str
     inner: Mapping[str, str]
-    stages: re.Pattern[str]
+    prefix: str
+    head: str
+    idle: tuple[str, ...] = ()
 
     def key(self, own_key: str) -> str:
         """The layout's name for a key of ours.
@@ -44,35 +78,75 @@ class Layout:
         Raises:
             ValueError: If the key is not one of a VAN backbone.
         """
-        match = OWN_KEY.fullmatch(own_key)
-        if match is None:
+        place = MMVAN.place(own_key)
+        if place is None:
             raise ValueError(f"{own_key!r} is not a key of a VAN backbone")
-        numbers = {"s": int(match["stage"]), "i": int(match["stage"]) + 1, "j": match["block"]}
-        leaf = match["leaf"] or ""
-        if match["part"]:
-            return self.parts[match["part"]].format(**numbers) + leaf
-        inner = self.inner.get(match["inner"], match["inner"])
-        return f"{self.block.format(**numbers)}.{inner}{leaf}"
+        return self._name(place)
+
+    def own_key(self, key: str) -> str | None:
+        """Our name for a key in this layout; None for a key that is not a backbone's."""
+        place = self.place(key)
+        return None if place is None else MMVAN._name(place)
+
+    def place(self, key: str) -> Place | None:
+        """Where a key in this layout belongs; None for a key that is not a backbone's."""
+        for part, pattern in self._patterns.items():
+            match = pattern.fullmatch(key)
+            if match is None:
+                continue
+            leaf = match["leaf"] or ""
+            if part:
+                return Place(self._stage(match), None, part, leaf)
+            own = {self.inner.get(name, name): name for name in INNER}
+            for inner, rest in ((match["inner"] + leaf, ""), (match["inner"], leaf)):
+                if inner in own:
+                    return Place(self._stage(match), int(match["j"]), own[inner], rest)
+        return None
 
     def stage_of(self, key: str) -> int | None:
-        """The stage, counted from 0, that a key in this layout belongs to; None for other keys."""
-        match = self.stages.match(key)
-        if match is None:
-            return None
-        return int(match["s"]) if "s" in self.stages.groupindex else int(match["i"]) - 1
+        """The stage, from 0, whose names a key begins like, known or not; None for other keys."""
+        for template in (*self.parts.values(), self.block):
+            match = re.match(_pattern(template.partition("}")[0] + "}") + r"\.", key)
+            if match:
+                return self._stage(match)
+        return None
 
     @property
     def stem(self) -> str:
         """The layout's name for the weight of the first convolution, which every VAN has."""
         return self.key("stages.0.embed.proj.weight")
 
+    @cached_property
+    def _patterns(self) -> dict[str, re.Pattern[str]]:
+        """By part; the pattern of what is inside a block has no part."""
+        templates = {part: _pattern(name) for part, name in self.parts.items()}
+        templates[""] = _pattern(self.block) + r"\.(?P<inner>.+?)"
+        return {part: re.compile(template + _LEAF) for part, template in templates.items()}
+
+    def _name(self, place: Place) -> str:
+        numbers = {"s": place.stage, "i": place.stage + 1, "j": place.block}
+        if place.block is None:
+            return self.parts[place.part].format(**numbers) + place.leaf
+        inner = self.inner.get(place.part, place.part)
+        return f"{self.block.format(**numbers)}.{inner}{place.leaf}"
+
+    @staticmethod
+    def _stage(match: re.Match[str]) -> int:
+        groups = match.groupdict()
+        return int(groups["s"]) if "s" in groups else int(groups["i"]) - 1
+
+
+def _pattern(template: str) -> str:
+    return _NUMBER.sub(r"(?P<\1>\\d+)", re.escape(template))
+
 
 MMVAN = Layout(
     "mmvan",
-    parts={name: f"stages.{{s}}.{name}" for name in ("embed.proj", "embed.norm", "norm")},
+    parts={part: f"stages.{{s}}.{part}" for part in PARTS},
     block="stages.{s}.blocks.{j}",
     inner={},
-    stages=re.compile(r"stages\.(?P<s>\d+)\."),
+    prefix="backbone.",
+    head="head.fc",
 )
 
 OFFICIAL = Layout(
@@ -91,7 +165,8 @@ OFFICIAL = Layout(
         "ffn.dw_conv": "mlp.dwconv.dwconv",
         "ffn.fc2": "mlp.fc2",
     },
-    stages=re.compile(r"(?:patch_embed|block|norm)(?P<i>\d+)\."),
+    prefix="",
+    head="head",
 )
 
 # The files of mmsegmentation's project have the official names, but some of them spell the
@@ -107,7 +182,37 @@ MMPRETRAIN = Layout(
         "attn.lka.dw_conv": "attn.spatial_gating_unit.DW_conv",
         "attn.lka.dw_d_conv": "attn.spatial_gating_unit.DW_D_conv",
     },
-    stages=re.compile(r"(?:patch_embed|blocks|norm)(?P<i>\d+)\."),
+    prefix="backbone.",
+    head="head.fc",
 )
 
-LAYOUTS: tuple[Layout, ...] = (MMVAN, OFFICIAL, MMSEG, MMPRETRAIN)
+# transformers 4.x, transformers.models.deprecated.van; the misspelling is theirs.
+HUGGINGFACE = Layout(
+    "huggingface",
+    parts={
+        "embed.proj": "encoder.stages.{s}.embeddings.convolution",
+        "embed.norm": "encoder.stages.{s}.embeddings.normalization",
+        "norm": "encoder.stages.{s}.normalization",
+    },
+    block="encoder.stages.{s}.layers.{j}",
+    inner={
+        "norm1": "pre_normomalization",
+        "attn.proj_1": "attention.pre_projection.conv",
+        "attn.lka.dw_conv": "attention.attention_layer.attention.depth_wise",
+        "attn.lka.dw_d_conv": "attention.attention_layer.attention.depth_wise_dilated",
+        "attn.lka.pw_conv": "attention.attention_layer.attention.point_wise",
+        "attn.proj_2": "attention.post_projection",
+        "layer_scale_1": "attention_scaling.weight",
+        "norm2": "post_normalization",
+        "ffn.fc1": "mlp.in_dense",
+        "ffn.dw_conv": "mlp.depth_wise",
+        "ffn.fc2": "mlp.out_dense",
+        "layer_scale_2": "mlp_scaling.weight",
+    },
+    prefix="van.",
+    head="classifier",
+    # VanModel has this LayerNorm, but its forward pass averages without it.
+    idle=("layernorm",),
+)
+
+LAYOUTS: tuple[Layout, ...] = (MMVAN, OFFICIAL, MMSEG, MMPRETRAIN, HUGGINGFACE)

@@ -26,16 +26,9 @@ _STATISTICS = ("min", "max", "current", "mean")
 def allow_mmengine_checkpoints() -> None:
     """Add MMEngine's log and NumPy's numbers to PyTorch's list of loadable classes.
 
-    Calling it again changes nothing. Before PyTorch 2.6 it does nothing: there ``torch.load`` does
-    not restrict what it loads by default, and the list cannot name an object by its old module.
+    Calling it again changes nothing.
     """
-    if _torch_release() >= (2, 6):
-        torch.serialization.add_safe_globals(_mmengine_globals())
-
-
-def _torch_release() -> tuple[int, int]:
-    major, minor = torch.__version__.split(".")[:2]
-    return int(major), int(minor)
+    torch.serialization.add_safe_globals(_mmengine_globals())
 
 
 def _mmengine_globals() -> list[Any]:

@@ -10,8 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvan.data.check.detection import ALLOW_EMPTY
-from mmvan.engine.errors import did_you_mean
-from mmvan.errors import ConfigError
+from mmvan.errors import ConfigError, did_you_mean
 
 TASKS = {"mmpretrain": "classification", "mmdet": "detection", "mmseg": "segmentation"}
 # Keys that MMEngine, its libraries or mmvan read from a config besides the Runner's arguments.

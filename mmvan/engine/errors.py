@@ -1,10 +1,9 @@
 """How a command reports an error that a user can mend."""
 
-import difflib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from mmvan.errors import UserError
 
@@ -13,12 +12,6 @@ USER_ERROR_STATUS = 2  # as argparse's
 # the launcher ends everybody as soon as the first one exits.
 _GRACE_SECONDS = 10.0
 _LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
-
-
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """A sentence with the closest of ``candidates``, or an empty string when none is close."""
-    close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -36,6 +36,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=DEVICES, default="auto", help="auto takes a GPU where there is one")
     add("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
     add("--skip-data-check", action="store_true", help="do not look at the data sets beforehand")
+    add(
+        "--unsafe",
+        action="store_true",
+        help="read checkpoints without the safety check: for your own files that hold more than "
+        "weights; they can execute any code",
+    )
     # torch.distributed.launch, which `mim train` calls, passes it; LOCAL_RANK says the same.
     add("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)
 

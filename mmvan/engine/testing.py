@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.engine.checkpoint_file import check_checkpoint
+from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.engine.config import innermost_dataset, task_of
 from mmvan.engine.processes import Processes
 from mmvan.errors import ConfigError

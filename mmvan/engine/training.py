@@ -6,7 +6,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.engine.checkpoint_file import check_checkpoint, latest_checkpoint
+from mmvan.checkpoint.outline import check_checkpoint
+from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.processes import Processes
 from mmvan.errors import ConfigError
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,10 +10,12 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_module_registration_hook
 from typing_extensions import Self
 
 from mmvan.arch import Arch, get_arch
 from mmvan.checkpoint.adapt import adapt_state_dict
+from mmvan.checkpoint.whole_model import adapt_whole_state_dict, unwrap
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_block
 from mmvan.models.layers import Block, LayerNorm2d
@@ -179,6 +182,7 @@ class VAN(BaseModule):
         # Before DistributedDataParallel registers the parameters, which it does only once.
         self._freeze_stages()
         # Every way of loading ends in this hook: init_cfg, load_from, resume, load_state_dict.
+        # What is around the backbone has one too, from _watch_whole_model.
         self.register_load_state_dict_pre_hook(_adapt_before_loading)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -245,7 +249,29 @@ def _build_stage(
 def _adapt_before_loading(
     module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
 ) -> None:
+    unwrap(state_dict, prefix)
     adapt_state_dict(state_dict, prefix, module.state_dict())
+
+
+def _adapt_whole_before_loading(
+    model: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any, name: str
+) -> None:
+    adapt_whole_state_dict(model, name, state_dict, prefix)
+
+
+def _watch_whole_model(model: nn.Module, name: str, module: nn.Module | None) -> None:
+    """Let the model that a backbone becomes part of take files of whole models in any layout.
+
+    A module sees only those keys of a state dict that have its own prefix: the files of the
+    authors and of transformers, which lay out the whole model in another way, can only be adapted
+    where everything is still there.
+    """
+    if isinstance(module, VAN):
+        hook = partial(_adapt_whole_before_loading, name=name)
+        model.register_load_state_dict_pre_hook(hook)
+
+
+register_module_module_registration_hook(_watch_whole_model)
 
 
 def _init_as_authors(module: nn.Module) -> None:

@@ -124,7 +124,7 @@ def empty(_: dict[str, Tensor]) -> dict[str, Tensor]:
         (without_ffn_dw_conv, r"official layout.*10 missing: block1.0.mlp.dwconv.dwconv.weight"),
         (with_an_extra_block, r"1 unknown: block3.2.norm1.weight"),
         (of_another_width, r"1 wrong shape: norm4.bias \(48,\) instead of \(32,\)"),
-        (of_another_network, r"keys begin with conv1.weight, layer1.0.conv1.weight; expected sta"),
+        (of_another_network, r"keys begin with conv1.weight, layer1.0.conv1.weight; expected the"),
         (empty, "nothing at all"),
     ),
 )

@@ -1,13 +1,14 @@
 import pytest
 
 from mmvan.engine import errors
-from mmvan.engine.errors import did_you_mean, run_command
-from mmvan.errors import CheckpointError, ConfigError, DataError, DeviceError, ModelError
-
-
-def test_did_you_mean_names_only_close_candidates() -> None:
-    assert did_you_mean("backbon", ["backbone", "neck"]) == " Did you mean backbone?"
-    assert did_you_mean("backbon", ["neck"]) == ""
+from mmvan.engine.errors import run_command
+from mmvan.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DeviceError,
+    ModelError,
+)
 
 
 def raiser(error: Exception) -> object:

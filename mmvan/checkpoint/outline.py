@@ -7,8 +7,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-from mmvan.engine.errors import did_you_mean
-from mmvan.errors import CheckpointError
+from mmvan.errors import CheckpointError, did_you_mean
 
 _SCHEME = re.compile(r"[\w-]+(:\w+)?://")
 # torch.save before PyTorch 1.6 begins with this number as a pickle (torch.serialization).
@@ -34,38 +33,12 @@ def check_checkpoint(path: str, option: str) -> None:
     file = Path(path).expanduser()
     if not file.is_file():
         raise CheckpointError(f"{option} {path}: {_what_is_there(file)}")
-    fault = _fault(file)
+    fault = find_fault(file)
     if fault:
         raise CheckpointError(
             f"{option} {path} is not a checkpoint: {fault}. Expected a file written by torch.save "
             "or safetensors; download or copy it again."
         )
-
-
-def latest_checkpoint(work_dir: str) -> str | None:
-    """The checkpoint that the last run in a work directory ended with.
-
-    Args:
-        work_dir: The directory that MMEngine's CheckpointHook wrote to. It may have been moved.
-
-    Returns:
-        str | None: The path, or None when nothing was saved there.
-
-    Raises:
-        CheckpointError: The file is gone or damaged; the message lists those that are there.
-    """
-    pointer = Path(work_dir, "last_checkpoint")
-    if not pointer.is_file():
-        return None
-    stated = Path(pointer.read_text().strip())
-    found = stated if stated.is_file() else Path(work_dir, stated.name)
-    try:
-        check_checkpoint(str(found), "--resume: the latest checkpoint")
-    except CheckpointError as error:
-        others = sorted(str(f) for f in Path(work_dir).glob("*.pth") if f != found)
-        there = f" Name another one by --resume PATH: {', '.join(others)}" if others else ""
-        raise CheckpointError(f"{error}{there}") from None
-    return str(found)
 
 
 def _what_is_there(file: Path) -> str:
@@ -84,8 +57,15 @@ def _listing(folder: Path) -> str:
     return ", ".join(names[:10])
 
 
-def _fault(file: Path) -> str | None:
-    """What is wrong with a file, or None."""
+def is_safetensors(file: Path) -> bool:
+    """Whether a file has the format of safetensors, whatever its name is."""
+    with file.open("rb") as stream:
+        head = stream.read(9)
+    return head[8:] == b"{" and not head.startswith((b"PK\x03\x04", _LEGACY_START))
+
+
+def find_fault(file: Path) -> str | None:
+    """What is wrong with the outline of a file; None if it can be a checkpoint."""
     with file.open("rb") as stream:
         head = stream.read(512)
     if not head:
@@ -94,7 +74,7 @@ def _fault(file: Path) -> str | None:
         return _zip_fault(file)
     if head.startswith(_LEGACY_START):
         return None
-    if head[8:9] == b"{":
+    if is_safetensors(file):
         return _safetensors_fault(file)
     if head.startswith(b"version https://git-lfs"):
         return "it is the pointer of a Git LFS file (`git lfs pull` fetches the file itself)"
@@ -104,14 +84,20 @@ def _fault(file: Path) -> str | None:
 
 
 def _zip_fault(file: Path) -> str | None:
+    size = file.stat().st_size
     try:
         with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
+            entries = archive.infolist()
     except zipfile.BadZipFile:
-        return f"it is a torch archive cut off after {file.stat().st_size} bytes"
-    if any(name.endswith("data.pkl") for name in names):
-        return None
-    return f"it is a zip archive without PyTorch's data.pkl; it holds {', '.join(names[:3])}"
+        return f"it is a torch archive cut off after {size} bytes"
+    names = [entry.filename for entry in entries]
+    if not any(name.endswith("data.pkl") for name in names):
+        return f"it is a zip archive without PyTorch's data.pkl; it holds {', '.join(names[:3])}"
+    # torch.save stores without compression: a file that unpacks to more is not one of its own.
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > size:
+        return f"it unpacks to {unpacked} bytes and has {size} itself"
+    return None
 
 
 def _safetensors_fault(file: Path) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmvan.engine.checkpoint_file import check_checkpoint, latest_checkpoint
+from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.errors import CheckpointError
 
 WEIGHTS = {"weight": torch.arange(1000.0)}
@@ -112,23 +112,3 @@ def test_missing_directory_and_directory_are_named(tmp_path: Path) -> None:
         check_checkpoint(str(tmp_path / "nowhere" / "a.pth"), "--resume")
     with pytest.raises(CheckpointError, match=r"is a directory; it holds no \*.pth file"):
         check_checkpoint(str(tmp_path), "--resume")
-
-
-def test_latest_checkpoint_of_a_new_directory_is_none(tmp_path: Path) -> None:
-    assert latest_checkpoint(str(tmp_path)) is None
-
-
-def test_latest_checkpoint_follows_a_moved_directory(tmp_path: Path) -> None:
-    write_zip(tmp_path / "epoch_2.pth")
-    (tmp_path / "last_checkpoint").write_text("/gone/epoch_2.pth\n")
-    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
-
-
-def test_damaged_latest_checkpoint_names_the_others(tmp_path: Path) -> None:
-    write_zip(tmp_path / "epoch_1.pth")
-    damaged = tmp_path / "epoch_2.pth"
-    damaged.write_bytes((tmp_path / "epoch_1.pth").read_bytes()[:100])
-    (tmp_path / "last_checkpoint").write_text(str(damaged))
-    with pytest.raises(CheckpointError, match="cut off") as error:
-        latest_checkpoint(str(tmp_path))
-    assert str(error.value).endswith(f"Name another one by --resume PATH: {tmp_path}/epoch_1.pth")

@@ -1,0 +1,153 @@
+"""Read checkpoint files without executing what they hold.
+
+A pickle can run any code when it is read. PyTorch's safe loader rebuilds only tensors and plain
+values and what :mod:`mmvan.checkpoint.safe_globals` allows; anything else is refused here with the
+name of what the file asked for. There is no second attempt without the check: whoever trusts a
+file says so by :func:`trust_pickles`.
+"""
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from functools import cache
+from logging import WARNING
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from mmvan.checkpoint.outline import check_checkpoint, is_safetensors
+from mmvan.checkpoint.wrappers import state_dict_of
+from mmvan.errors import CheckpointError
+
+# How far the tensors of a file may exceed its size; views of one value may be wider than it.
+_SPARE_BYTES = 2**30
+_trusting = False
+
+
+def trust_pickles() -> None:
+    """Let this process execute whatever the checkpoints that it reads ask for.
+
+    For files of one's own that hold more than weights. It cannot be undone in the process.
+    """
+    global _trusting
+    _trusting = True
+    print_log(
+        "--unsafe: checkpoints are read without a check and can execute any code",
+        logger="current",
+        level=WARNING,
+    )
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint: a file of ``torch.save`` or safetensors, told by its content.
+
+    Args:
+        path: A local file.
+        map_location: As for ``torch.load``; safetensors are always read into CPU memory.
+
+    Returns:
+        dict[str, Any]: What the file holds. The weights are under ``state_dict``, or the dict
+        itself is the state dict. For safetensors ``meta`` holds the file's metadata.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, not a checkpoint, or asks for code to be
+            executed; the message names what.
+    """
+    file = Path(path).expanduser()
+    check_checkpoint(str(file), "checkpoint")
+    if is_safetensors(file):
+        checkpoint = _read_safetensors(file)
+    else:
+        checkpoint = _read_torch(file, map_location)
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(
+            f"checkpoint {file} holds a {type(checkpoint).__name__}; expected a state dict"
+        )
+    _check_declared_size(file, checkpoint)
+    state_dict = state_dict_of(checkpoint)
+    wrapped = {} if state_dict is checkpoint else {"state_dict": state_dict}
+    return {**checkpoint, **wrapped}
+
+
+def _read_safetensors(file: Path) -> dict[str, Any]:
+    try:
+        with safe_open(file, framework="pt") as stream:
+            # safe_open has no iterator over its own keys.
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
+            metadata = stream.metadata() or {}
+    except SafetensorError as error:
+        raise CheckpointError(f"checkpoint {file} is damaged: {error}") from error
+    meta = {**metadata}
+    if "dataset_meta" in meta:  # The only entry that is not text; see publishing.
+        meta["dataset_meta"] = json.loads(meta["dataset_meta"])
+    return {"state_dict": tensors, "meta": meta}
+
+
+def _read_torch(file: Path, map_location: Any) -> Any:
+    _warn_of_old_torch()
+    try:
+        return torch.load(file, map_location=map_location, weights_only=not _trusting)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_explain_refusal(file, error)) from error
+    except Exception as error:
+        # A damaged pickle can fail in any way.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise CheckpointError(f"checkpoint {file} is damaged: {reason}") from error
+
+
+@cache
+def _warn_of_old_torch() -> None:
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 10):
+        print_log(
+            f"PyTorch {torch.__version__} has a known hole in its safe loader (CVE-2026-24747): "
+            "for files from others take safetensors, or PyTorch 2.10 or later",
+            logger="current",
+            level=WARNING,
+        )
+
+
+def _explain_refusal(file: Path, error: Exception) -> str:
+    try:
+        named = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    except (ValueError, RuntimeError, pickle.UnpicklingError):  # Not an archive, or damaged too.
+        named = []
+    reason = f"it asks for {', '.join(named)}" if named else _first_sentence(error)
+    return (
+        f"checkpoint {file} is refused: {reason}. A checkpoint needs tensors and plain values "
+        "only; reading this one could execute code. Get the weights from their publisher as "
+        "safetensors or a plain state dict. If you made the file and trust it, the tools take "
+        "--unsafe"
+    )
+
+
+def _first_sentence(error: Exception) -> str:
+    """The part of PyTorch's message that says what was found, without its advice."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "GLOBAL" in line or "WeightsUnpickler error" in line]
+    return (telling or lines or [type(error).__name__])[0].partition(". ")[0].rstrip(".")
+
+
+def _check_declared_size(file: Path, checkpoint: Mapping[str, Any]) -> None:
+    declared = sum(tensor.numel() * tensor.element_size() for tensor in _tensors(checkpoint))
+    size = file.stat().st_size
+    if declared > size + _SPARE_BYTES:
+        raise CheckpointError(
+            f"checkpoint {file} is refused: it declares tensors of {declared / 2**30:.1f} GiB "
+            f"and has {size} bytes"
+        )
+
+
+def _tensors(root: Any) -> Iterator[Tensor]:
+    """All tensors in nested containers; a file may hold containers that contain themselves."""
+    waiting, seen = [root], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, Mapping) else value)

@@ -1,0 +1,106 @@
+"""Addresses of checkpoints: local files, ``https://`` and ``hf://``, registered with MMEngine.
+
+MMEngine takes its loader from a table by the beginning of the address. The entries here replace
+its own for files and for the web, which unpickle whatever they are given, and add one for the
+Hugging Face Hub. So ``init_cfg``, ``load_from``, ``resume`` and the libraries' inferencers all read
+through :func:`mmvan.checkpoint.reading.read_checkpoint`.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmvan.checkpoint.download import fetch, sha256_of
+from mmvan.checkpoint.reading import read_checkpoint
+from mmvan.errors import CheckpointError
+
+_HUB = re.compile(
+    r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.+))?", re.ASCII
+)
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def register_schemes() -> None:
+    """Make MMEngine read checkpoints through this module. Calling it again changes nothing."""
+    for prefixes, loader in (
+        ("", load_from_local),
+        (("http://", "https://"), load_from_http),
+        ("hf://", load_from_hf),
+    ):
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+
+
+def locate(address: str) -> Path:
+    """The local file of an address, fetched if need be.
+
+    Args:
+        address: A path, ``https://...``, or ``hf://owner/name[@revision][/file]``; without a file
+            ``model.safetensors``, else ``pytorch_model.bin``.
+
+    Raises:
+        CheckpointError: It cannot be fetched or is damaged.
+    """
+    if address.startswith(("http://", "https://")):
+        return fetch(address)
+    return _from_hub(address) if address.startswith("hf://") else Path(address).expanduser()
+
+
+# MMEngine logs what comes after `load_from_` in the names of these.
+def load_from_local(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a local file; arguments, result and errors as ``read_checkpoint``."""
+    return read_checkpoint(filename, map_location)
+
+
+def load_from_http(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a file on the web through the cache; see :func:`mmvan.checkpoint.download.fetch`."""
+    return read_checkpoint(fetch(filename), map_location)
+
+
+def load_from_hf(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a file of the Hugging Face Hub; see :func:`locate`."""
+    return read_checkpoint(_from_hub(filename), map_location)
+
+
+def _from_hub(address: str) -> Path:
+    match = _HUB.fullmatch(address)
+    if match is None:
+        raise CheckpointError(
+            f"{address!r} is not an address of the form hf://owner/name[@revision][/file]"
+        )
+    names = (match["file"],) if match["file"] else _HUB_FILES
+    for name in names:
+        file = _download(match["repo"], name, match["revision"])
+        if file is not None:
+            return _verified(address, file)
+    raise CheckpointError(f"{address}: {match['repo']} has no file {' or '.join(names)}")
+
+
+def _download(repo: str, name: str, revision: str | None) -> Path | None:
+    """A file of a repository in the cache; None if the repository has no such file."""
+    # Imported here: it takes a third of a second, and few runs need it.
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repo, name, revision=revision))
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(f"hf://{repo}/{name} cannot be fetched: {error}") from error
+    except EntryNotFoundError:
+        return None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"hf://{repo}/{name} cannot be fetched: {reason}") from error
+
+
+def _verified(address: str, file: Path) -> Path:
+    """Large files are stored under their SHA-256."""
+    stored = file.resolve()
+    if _SHA256.fullmatch(stored.name) and sha256_of(stored) != stored.name:
+        stored.unlink()
+        raise CheckpointError(
+            f"{address}: the file in the cache was damaged and has been removed; load it again"
+        )
+    return file

@@ -1,0 +1,134 @@
+"""Fit a published file to a whole model that has the backbone inside, before it is loaded.
+
+A layout differs from ours not only in the backbone's names: the authors' classifiers have the
+backbone without a prefix beside ``head``, those of transformers have ``van.`` and ``classifier``,
+and training tools put ``module.`` before everything. All of it is moved to where the model at hand
+has it; what belongs to a task that the model does not have is left out with one line.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmvan.checkpoint.adapt import adapt_state_dict, has_nan
+from mmvan.checkpoint.layouts import MMVAN, Layout
+from mmvan.checkpoint.recognise import Found, find_backbone, listing
+from mmvan.checkpoint.wrappers import state_dict_of
+from mmvan.errors import CheckpointError
+
+
+def adapt_whole_state_dict(
+    model: nn.Module, name: str, state_dict: MutableMapping[str, Any], prefix: str
+) -> None:
+    """Rename what a model with a VAN backbone is about to load, in place.
+
+    Args:
+        model: The model.
+        name: Name of its attribute that is the backbone.
+        state_dict: What is about to be loaded: any layout, prefix and wrapper.
+        prefix: Prefix of the model in the state dict.
+
+    Raises:
+        CheckpointError: As :func:`mmvan.checkpoint.adapt.adapt_state_dict`. Nothing of the model
+            has been loaded then.
+    """
+    unwrap(state_dict, prefix)
+    found = find_backbone(state_dict, prefix)
+    if found is None:
+        return  # The backbone itself says so when its turn comes.
+    own = f"{name}."
+    expected = model.state_dict()
+    moved = _move(found, state_dict, prefix, own)
+    backbone = {k.removeprefix(own): v for k, v in expected.items() if k.startswith(own)}
+    adapt_state_dict(moved, prefix + own, backbone)
+    rest = {k: v for k, v in expected.items() if not k.startswith(own)}
+    _leave_out_what_is_not_used(found, moved, prefix, rest)
+    _refuse_nan(moved, prefix, rest)
+    _keep_heads_of_other_classes(moved, prefix, rest)
+    state_dict.clear()
+    state_dict.update(moved)
+
+
+def unwrap(state_dict: MutableMapping[str, Any], prefix: str) -> None:
+    """Replace a wrapped state dict by what is inside; only a root can be given one."""
+    inner = state_dict if prefix else state_dict_of(state_dict)
+    if inner is not state_dict:
+        content = dict(inner)
+        state_dict.clear()
+        state_dict.update(content)
+
+
+def _move(found: Found, state_dict: Mapping[str, Any], prefix: str, own: str) -> dict[str, Any]:
+    """Everything under the model's own prefixes, the backbone still in its own layout."""
+    outer = outer_prefix(found, own)
+    has_prefix = found.prefix != outer  # Then all that has it is the backbone's.
+    moved = {}
+    for key, value in state_dict.items():
+        inner = key.removeprefix(found.prefix)
+        in_a_stage = has_prefix or found.layout.stage_of(inner) is not None
+        if key.startswith(found.prefix) and in_a_stage:
+            moved[prefix + own + inner] = value
+        elif key.startswith(outer):
+            moved[prefix + _own_head(found.layout, key.removeprefix(outer))] = value
+        else:
+            moved[key] = value
+    return moved
+
+
+def outer_prefix(found: Found, own: str = "backbone.") -> str:
+    """What the keys of the whole model begin with, ``module.`` for instance.
+
+    Args:
+        found: The backbone in a file.
+        own: Prefix of the backbone in the model.
+    """
+    for ending in (own, found.layout.prefix):
+        if ending and f".{found.prefix}".endswith(f".{ending}"):
+            return found.prefix.removesuffix(ending)
+    return found.prefix
+
+
+def _own_head(layout: Layout, key: str) -> str:
+    name, _, leaf = key.rpartition(".")
+    return f"{MMVAN.head}.{leaf}" if name == layout.head else key
+
+
+def _leave_out_what_is_not_used(
+    found: Found, state_dict: MutableMapping[str, Any], prefix: str, expected: Mapping[str, Tensor]
+) -> None:
+    """Drop the classifier where the model has none, and what the layout itself does not use."""
+    modules = (MMVAN.head, *found.layout.idle)
+    names = [f"{module}.{leaf}" for module in modules for leaf in ("weight", "bias")]
+    unused = [name for name in names if prefix + name in state_dict and name not in expected]
+    for name in unused:
+        del state_dict[prefix + name]
+    if unused:
+        print_log(f"not used by this model: {listing(unused)}", logger="current")
+
+
+def _refuse_nan(state_dict: Mapping[str, Any], prefix: str, expected: Mapping[str, Tensor]) -> None:
+    bad = [name for name in expected if has_nan(state_dict.get(prefix + name))]
+    if bad:
+        raise CheckpointError(
+            f"the checkpoint has NaN or infinite values in {listing(bad)}; nothing was loaded"
+        )
+
+
+def _keep_heads_of_other_classes(
+    state_dict: MutableMapping[str, Any], prefix: str, expected: Mapping[str, Tensor]
+) -> None:
+    """Keep the model's own values where only the number of outputs differs."""
+    kept = []
+    for name, own in expected.items():
+        other = state_dict.get(prefix + name)
+        if other is None or other.shape == own.shape or other.shape[1:] != own.shape[1:]:
+            continue
+        state_dict[prefix + name] = own
+        kept.append(f"{name} ({len(other)} outputs instead of {len(own)})")
+    if kept:
+        print_log(
+            f"made for another number of classes, left as initialised: {listing(kept)}",
+            logger="current",
+        )
