@@ -8,27 +8,39 @@ default_hooks = dict(
     visualization=dict(type="VisualizationHook", enable=False),
 )
 
+# Pictures are read as timm reads them: by Pillow (OpenCV decodes CMYK otherwise), and as they are
+# stored, whatever orientation their EXIF data asks for.
+read = dict(
+    type="LoadImageFromFile", imdecode_backend="pillow", color_type="color_ignore_orientation"
+)
 fill = [128, 128, 128]
-# timm picks the interpolation of each crop at random (--train-interpolation random).
+# timm picks the interpolation at random (--train-interpolation random).
+interpolations = ("bilinear", "bicubic")
 random_crops = [
     [dict(type="RandomResizedCrop", scale=224, backend="pillow", interpolation=interpolation)]
-    for interpolation in ("bilinear", "bicubic")
+    for interpolation in interpolations
+]
+# rand-m9-mstd0.5-inc1. The script's --color-jitter 0.4 has no effect beside it: timm applies
+# colour jitter only where no auto-augment policy is chosen.
+random_augments = [
+    [
+        dict(
+            type="RandAugment",
+            policies="timm_increasing",
+            num_policies=2,
+            total_level=10,
+            magnitude_level=9,
+            magnitude_std=0.5,
+            hparams=dict(pad_val=fill, interpolation=interpolation),
+        )
+    ]
+    for interpolation in interpolations
 ]
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    read,
     dict(type="RandomChoice", transforms=random_crops),
     dict(type="RandomFlip", prob=0.5, direction="horizontal"),
-    # rand-m9-mstd0.5-inc1. The script's --color-jitter 0.4 has no effect beside it: timm applies
-    # colour jitter only where no auto-augment policy is chosen.
-    dict(
-        type="RandAugment",
-        policies="timm_increasing",
-        num_policies=2,
-        total_level=10,
-        magnitude_level=9,
-        magnitude_std=0.5,
-        hparams=dict(pad_val=fill, interpolation="bicubic"),
-    ),
+    dict(type="RandomChoice", transforms=random_augments),
     dict(
         type="RandomErasing",
         erase_prob=0.25,
@@ -41,14 +53,15 @@ train_pipeline = [
     dict(type="PackInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    # 224 / 0.9, the authors' crop ratio, rounded down as timm does.
+    read,
+    # 224 / 0.9, the authors' crop ratio, rounded down as timm does. Pillow smooths what it shrinks,
+    # OpenCV does not: its pictures would be 4 grey levels off on average.
     dict(type="ResizeEdge", scale=248, edge="short", backend="pillow", interpolation="bicubic"),
     dict(type="CenterCrop", crop_size=224),
     dict(type="PackInputs"),
 ]
 tta_pipeline = [
-    dict(type="LoadImageFromFile"),
+    read,
     dict(
         type="TestTimeAug",
         transforms=[

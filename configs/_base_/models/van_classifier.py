@@ -5,7 +5,15 @@ model = dict(
     data_preprocessor=dict(
         num_classes=1000, mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5], to_rgb=True
     ),
-    backbone=dict(type="mmvan.VAN", arch="b2", out_indices=(3,), drop_path_rate=0.1),
+    # eps 1e-6: the authors' classification code; mmpretrain has
+    # `--cfg-options model.backbone.out_norm_cfg.eps=1e-5`.
+    backbone=dict(
+        type="mmvan.VAN",
+        arch="b2",
+        out_indices=(3,),
+        drop_path_rate=0.1,
+        out_norm_cfg=dict(type="LN", eps=1e-6),
+    ),
     neck=dict(type="GlobalAveragePooling"),
     head=dict(
         type="LinearClsHead",

@@ -10,7 +10,8 @@ model = dict(
         seg_pad_val=255,
         size=(512, 512),
     ),
-    # eps 1e-5: the authors' segmentation code, unlike their classification code.
+    # eps 1e-5: the authors' segmentation code, unlike their classification code, in which the
+    # weights were trained: `--cfg-options model.backbone.out_norm_cfg.eps=1e-6`.
     backbone=dict(
         type="mmvan.VAN",
         arch="b2",

@@ -1,0 +1,43 @@
+"""The published recipes and results, and which of our configs each of them is for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.configs.zoo import ARCH_OF_SIZE, CONFIGS, REFERENCE, method_and_size
+
+_FOLDER = CONFIGS.parent / "mmvan" / "leaderboard" / "published"
+RECIPES = yaml.safe_load((_FOLDER / "recipes.yml").read_text())
+RESULTS = yaml.safe_load((_FOLDER / "results.yml").read_text())
+RECIPE = {
+    "in1k": RECIPES["classification_in1k"]["authors_train_script"],
+    "maskrcnn": RECIPES["detection_coco"],
+    "fpn": RECIPES["semantic_fpn_ade20k"],
+    "upernet": RECIPES["upernet_ade20k"],
+}
+
+
+def configs_of(method: str) -> list[Path]:
+    return [path for path in REFERENCE if method_and_size(path)[0] == method]
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """Every published setting of a config's recipe by its dotted name.
+
+    What is published per arch is that of the config's arch, and is left out where there is none.
+    """
+    method, size = method_and_size(path)
+    return dict(_settings(RECIPE[method], "", ARCH_OF_SIZE[size]))
+
+
+def _settings(node: Any, name: str, arch: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, dict):
+        yield name.removeprefix("."), node
+    elif set(node) <= set(ARCH_OF_SIZE.values()):
+        if arch in node:
+            yield from _settings(node[arch], name, arch)
+    else:
+        for key, child in node.items():
+            yield from _settings(child, f"{name}.{key}", arch)
