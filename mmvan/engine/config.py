@@ -27,13 +27,19 @@ _OTHER_KEYS = (
 )
 
 
-def load_config(path: str, overrides: Mapping[str, Any] | None, needs: Sequence[str]) -> Config:
-    """Load a config file and merge the command line's settings into it.
+def load_config(
+    path: str,
+    overrides: Mapping[str, Any] | None,
+    needs: Sequence[str],
+    option: str = "--cfg-options",
+) -> Config:
+    """Load a config file and merge the user's settings into it.
 
     Args:
         path: The config file.
-        overrides: ``--cfg-options``: values by dotted key.
+        overrides: Values by dotted key.
         needs: Top-level keys that the command cannot do without.
+        option: What gave the overrides, for the messages.
 
     Returns:
         Config: The merged config.
@@ -44,7 +50,7 @@ def load_config(path: str, overrides: Mapping[str, Any] | None, needs: Sequence[
     """
     cfg = _read(path)
     if overrides:
-        _merge(cfg, overrides)
+        _merge(cfg, overrides, option)
     _check_scope(cfg, path)
     missing = [key for key in needs if cfg.get(key) is None]
     if missing:
@@ -103,22 +109,22 @@ def _check_scope(cfg: Config, path: str) -> None:
         )
 
 
-def _merge(cfg: Config, overrides: Mapping[str, Any]) -> None:
+def _merge(cfg: Config, overrides: Mapping[str, Any], option: str) -> None:
     for key in overrides:
-        _check_key(cfg, key)
+        _check_key(cfg, key, option)
     try:
         cfg.merge_from_dict(dict(overrides))
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"--cfg-options does not fit the config: {error.args[0]}") from error
+        raise ConfigError(f"{option} does not fit the config: {error.args[0]}") from error
 
 
-def _check_key(cfg: Config, key: str) -> None:
+def _check_key(cfg: Config, key: str, option: str) -> None:
     """Refuse a key that no part of the config would ever read, most often a misspelt one."""
     first, *rest = key.split(".")
     known = {*cfg.keys(), *_runner_arguments(), *_OTHER_KEYS}
     if first not in known:
         raise ConfigError(
-            f"--cfg-options {key}: the config has no {first!r}.{did_you_mean(first, known)}"
+            f"{option} {key}: the config has no {first!r}.{did_you_mean(first, known)}"
         )
     node = cfg.get(first)
     for depth, part in enumerate(rest[:-1], start=1):
@@ -127,7 +133,7 @@ def _check_key(cfg: Config, key: str) -> None:
         hint = did_you_mean(part, node)
         if part not in node and hint:
             where = ".".join([first, *rest[: depth - 1]])
-            raise ConfigError(f"--cfg-options {key}: {where} has no {part!r}.{hint}")
+            raise ConfigError(f"{option} {key}: {where} has no {part!r}.{hint}")
         node = node.get(part)
 
 

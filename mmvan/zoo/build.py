@@ -1,0 +1,116 @@
+"""Building a model by its name, with or without weights."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.runner import load_checkpoint
+
+from mmvan.engine.config import innermost_dataset, load_config
+from mmvan.errors import CheckpointError
+from mmvan.zoo.catalogue import NamedModel, Weights, find_model, named_models
+from mmvan.zoo.location import zoo_dir
+
+
+def get_model(
+    name: str, pretrained: bool | str = False, device: str = "cpu", **options: Any
+) -> BaseModel:
+    """Build a model by its name, in evaluation mode.
+
+    It is the task library's own model, as the config says, with ``cfg`` and ``dataset_meta`` set,
+    which the libraries' inference functions read. SyncBN becomes BatchNorm, so that it runs in one
+    process. Without ``pretrained`` it has random weights and nothing is downloaded.
+
+    Args:
+        name: One of :func:`mmvan.list_models`.
+        pretrained: True for the published weights of the name, or a checkpoint of the whole model
+            in any layout: a path, ``https://...`` or ``hf://owner/name``.
+        device: The device of the model, such as ``cuda:0``.
+        **options: Settings of the config's ``model`` to change, as in
+            ``backbone=dict(drop_path_rate=0.2)``.
+
+    Returns:
+        BaseModel: The model. Training it with a Runner keeps the weights that were loaded.
+
+    Raises:
+        ConfigError: The name or an option is unknown, or the task library is not installed.
+        CheckpointError: No weights are published under the name, or the file cannot be loaded.
+    """
+    found = find_model(name)
+    weights = _published(found) if pretrained is True else None
+    cfg = load_config(
+        str(zoo_dir() / found.config), dict(_dotted(options, "model")), ("model",), "get_model:"
+    )
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        model.dataset_meta = _dataset_meta(cfg)
+    model.cfg = cfg
+    if weights:
+        _load_published(model, name, weights)
+    elif pretrained:
+        model.dataset_meta |= _load(model, str(pretrained), name)
+    # The names that mmpretrain's inferencers read.
+    model._config, model._dataset_meta = cfg, model.dataset_meta
+    return model.to(device).eval()
+
+
+def _published(model: NamedModel) -> Weights:
+    if model.weights:
+        return model.weights
+    others = [m.name for m in named_models().values() if m.config == model.config and m.weights]
+    of_task = [m.name for m in named_models().values() if m.task == model.task and m.weights]
+    where = f"With the same config: {', '.join(others)}." if others else _elsewhere(model, of_task)
+    raise CheckpointError(
+        f"no weights of {model.name} are published. {where} "
+        "Your own file is loaded by pretrained='PATH'."
+    )
+
+
+def _elsewhere(model: NamedModel, names: list[str]) -> str:
+    if names:
+        return f"There are weights for {', '.join(names)}."
+    return f"None are for {model.task}; train it: its backbone starts from published weights."
+
+
+def _dotted(options: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """The leaves of nested settings by dotted key, so that each key can be checked."""
+    for key, value in options.items():
+        path = f"{prefix}.{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _dotted(value, path)
+        else:
+            yield path, value
+
+
+def _dataset_meta(cfg: Config) -> dict[str, Any]:
+    """Classes and palette of the data set that the config tests with."""
+    dataset = innermost_dataset(cfg.test_dataloader)
+    with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+        known = registry.get(dataset.type).METAINFO
+    return {**known, **dataset.get("metainfo", {})}
+
+
+def _load_published(model: BaseModel, name: str, weights: Weights) -> None:
+    if weights.doubt:
+        print_log(f"{name}, {weights.address}: {weights.doubt}", "current", level="WARNING")
+    if weights.holds == "backbone":
+        print_log(f"{name}: the file holds the backbone; the head stays random", "current")
+        _load(model.backbone, weights.address, name)
+    else:
+        _load(model, weights.address, name)
+
+
+def _load(module: Any, address: str, name: str) -> dict[str, Any]:
+    """Load a file into a module and return what it says about the data set."""
+    try:
+        checkpoint = load_checkpoint(module, address, map_location="cpu", strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{address} does not fit {name}: {error}\nA file of the backbone alone goes into the "
+            "backbone: init_cfg=dict(type='Pretrained', checkpoint=...) in a config."
+        ) from error
+    module.is_init = True  # A Runner would otherwise initialise it again.
+    return checkpoint.get("meta", {}).get("dataset_meta") or {}
