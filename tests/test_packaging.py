@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEAF = "van_t_in1k_sample.py"
-PARTS = ("configs", "tools", "mmvan", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml")
+FILES = ("LICENSE", "MANIFEST.in", "README.md", "model-index.yml", "pyproject.toml", "setup.py")
+PARTS = ("configs", "tools", "mmvan", *FILES)
 FIND = """
 import sys
 from mim.utils import get_installed_path, recursively_find
@@ -36,7 +37,7 @@ def source(tmp_path: Path) -> Path:
     tree = tmp_path / "source"
     tree.mkdir()
     ignore = shutil.ignore_patterns("__pycache__", ".mim")
-    for part in filter(Path.exists, (ROOT / name for name in (*PARTS, "setup.py"))):
+    for part in filter(Path.exists, (ROOT / name for name in PARTS)):
         if part.is_dir():
             shutil.copytree(part, tree / part.name, ignore=ignore)
         else:
@@ -122,6 +123,18 @@ def test_mim_finds_tools_and_configs(
     assert train.parent.is_symlink() is (kind == "editable")
     help_text = run(environment, train, "--help", cwd=tmp_path)
     assert "--launcher" in help_text
+
+
+def test_an_installed_package_knows_its_models(
+    source: Path, environment: Path, tmp_path: Path
+) -> None:
+    install(environment, source, build(source, "wheel"))
+    code = "import mmvan; from mmvan.zoo import config_dir; print(config_dir());"
+    listed = "print(*mmvan.list_models('van_b_upernet*'), len(mmvan.list_models()))"
+    folder, names = run(environment, "-c", code + listed, cwd=tmp_path).splitlines()
+    assert Path(folder).parts[-3:] == ("mmvan", ".mim", "configs")
+    assert environment.parent.parent in Path(folder).parents
+    assert names == "van_b_upernet 43"
 
 
 def test_an_editable_install_follows_its_source(

@@ -1,6 +1,8 @@
 """Building a model by its name, with or without weights."""
 
+import logging
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -16,7 +18,7 @@ from mmvan.zoo.location import zoo_dir
 
 
 def get_model(
-    name: str, pretrained: bool | str = False, device: str = "cpu", **options: Any
+    name: str, pretrained: bool | str | Path = False, device: str = "cpu", **options: Any
 ) -> BaseModel:
     """Build a model by its name, in evaluation mode.
 
@@ -95,7 +97,7 @@ def _dataset_meta(cfg: Config) -> dict[str, Any]:
 
 def _load_published(model: BaseModel, name: str, weights: Weights) -> None:
     if weights.doubt:
-        print_log(f"{name}, {weights.address}: {weights.doubt}", "current", level="WARNING")
+        print_log(f"{name}, {weights.address}: {weights.doubt}", "current", logging.WARNING)
     if weights.holds == "backbone":
         print_log(f"{name}: the file holds the backbone; the head stays random", "current")
         _load(model.backbone, weights.address, name)
