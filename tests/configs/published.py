@@ -17,6 +17,9 @@ RECIPE = {
     "fpn": RECIPES["semantic_fpn_ade20k"],
     "upernet": RECIPES["upernet_ade20k"],
 }
+# Parts of a recipe, and whole recipes, for which there is no config yet.
+WITHOUT_CONFIG = {"maskrcnn": ("schedule_3x.", "mask2former_panoptic.")}
+RECIPES_WITHOUT_CONFIG = ("fine_tune_from_in22k", "cub_200")
 
 
 def configs_of(method: str) -> list[Path]:

@@ -10,7 +10,14 @@ import pytest
 from mmengine.config import Config
 
 from mmvan.engine.training import EMA_DECAY
-from tests.configs.published import RECIPE, RECIPES, configs_of, settings_of
+from tests.configs.published import (
+    RECIPE,
+    RECIPES,
+    RECIPES_WITHOUT_CONFIG,
+    WITHOUT_CONFIG,
+    configs_of,
+    settings_of,
+)
 from tests.configs.zoo import ARCH_OF_SIZE, REFERENCE, find, load, method_and_size
 
 Reader = Callable[[Config], Any]
@@ -167,9 +174,6 @@ ELSEWHERE = {
     "fpn": ("schedule.",),
     "upernet": ("schedule.", "optimizer.no_decay"),
 }
-# Parts of a recipe, and whole recipes, for which there is no config yet.
-WITHOUT_CONFIG = {"maskrcnn": ("schedule_3x.", "mask2former_panoptic."), "fpn": (), "upernet": ()}
-RECIPES_WITHOUT_CONFIG = ("fine_tune_from_in22k", "cub_200")
 NO_RECIPES = ("key_layouts", "traps", "more_checkpoints")
 # The published batch is 16 on every size; on 8 GPUs that is not the 4 images of B4's file.
 DIFFERENT = {("van_h_upernet", "images_per_gpu"): 2}
