@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.cbook import get_sample_data
+from mmengine.dataset import Compose
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from timm.data import create_transform
 from timm.data.auto_augment import AugmentOp, RandAugment
@@ -196,6 +198,17 @@ def test_erasing_is_timms(theirs: dict[type, Any], ours: dict[str, list[Any]]) -
     evaluation = RECIPE["in1k"]["eval"]
     assert part.mode == "rand"
     assert (list(part.fill_color), list(part.fill_std)) == (evaluation["mean"], evaluation["std"])
+
+
+def test_training_pictures_are_augmented_photographs() -> None:
+    cfg = load(find("in1k", "b"))
+    init_default_scope(cfg.default_scope)
+    path = get_sample_data("grace_hopper.jpg", asfileobj=False)
+    pipeline = Compose([TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline])
+    np.random.seed(0)
+    pictures = [pipeline({"img_path": path, "gt_label": 0})["inputs"] for _ in range(16)]
+    assert {(tuple(p.shape), p.dtype) for p in pictures} == {((3, 224, 224), torch.uint8)}
+    assert len({p.float().mean().item() for p in pictures}) == 16
 
 
 def test_mixup_and_cutmix_have_the_published_chances() -> None:
