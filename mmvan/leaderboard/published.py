@@ -47,7 +47,7 @@ _NO_RESULTS = ("imagenet_1k_recipe", "checkpoints")
 _METHODS = {"mask_rcnn": "maskrcnn", "cascade_mask_rcnn": "cascade_maskrcnn"}
 _SETTINGS = (
     *("arch", "method", "pretrained", "input", "queries", "drop_path", "recipe"),
-    *("kernel", "dilation", "aliases", "embed_dims", "depths"),
+    *("ablation", "kernel", "dilation", "aliases", "embed_dims", "depths"),
 )
 _UNITS = {"params": "M", "flops": "G", "throughput_rtx3090": "img/s"}
 _SCORE = re.compile(
@@ -135,23 +135,29 @@ def _fields_of_rows(section: str, content: Any) -> Iterator[dict[str, Any]]:
 def _parse(path: Path, section: str, fields: Mapping[str, Any]) -> PublishedRow:
     where = f"{path}: {section}: {dict(fields)}"
     common = SECTIONS[section]
-    method = common.method or _three_times(fields.get("method"))
+    method = common.method or _on_3x_schedule(fields.get("method"))
     size = common.input_size or _parse_size(fields.get("input", ""), where)
     if "arch" not in fields or not method:
         raise DataError(f"{where} needs an arch and, in this section, a method")
-    settings = {key: value for key, value in fields.items() if key in (*_SETTINGS, "ablation")}
     figures = {
         key: _parse_figure(key, value, where)
         for key, value in fields.items()
-        if key not in settings
+        if key not in _SETTINGS
     }
     return PublishedRow(
-        section, _label(fields), fields["arch"], method, fields.get("pretrained"), size, figures,
-        settings,
-    )  # fmt: skip
+        section=section,
+        label=_label(fields),
+        arch=fields["arch"],
+        method=method,
+        pretrained=fields.get("pretrained"),
+        input_size=size,
+        figures=figures,
+        settings={key: value for key, value in fields.items() if key in _SETTINGS},
+    )
 
 
-def _three_times(method: str | None) -> str | None:
+def _on_3x_schedule(method: str | None) -> str | None:
+    """The method of a row that names it itself; in the file these are the rows of the 3x table."""
     return f"{_METHODS.get(method, method)}_3x" if method else None
 
 
@@ -170,7 +176,7 @@ def _parse_figure(key: str, value: Any, where: str) -> Decimal:
         )
     try:
         return Decimal(value)
-    except (InvalidOperation, TypeError) as error:
+    except (InvalidOperation, TypeError, ValueError) as error:
         raise DataError(f"{where}: {key} must be a number, got {value!r}") from error
 
 
