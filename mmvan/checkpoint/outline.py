@@ -93,6 +93,8 @@ def _zip_fault(file: Path) -> str | None:
     names = [entry.filename for entry in entries]
     if not any(name.endswith("data.pkl") for name in names):
         return f"it is a zip archive without PyTorch's data.pkl; it holds {', '.join(names[:3])}"
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "it is a TorchScript archive, which is a program; save its state_dict() instead"
     # torch.save stores without compression: a file that unpacks to more is not one of its own.
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > size:

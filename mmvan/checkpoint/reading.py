@@ -90,7 +90,9 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
 def _read_torch(file: Path, map_location: Any) -> Any:
     _warn_of_old_torch()
     try:
-        return torch.load(file, map_location=map_location, weights_only=not _trusting)
+        # Open, since torch.load goes by the name of a file before it looks into it.
+        with file.open("rb") as stream:
+            return torch.load(stream, map_location=map_location, weights_only=not _trusting)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_explain_refusal(file, error)) from error
     except Exception as error:

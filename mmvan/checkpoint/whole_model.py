@@ -40,7 +40,7 @@ def adapt_whole_state_dict(
         return  # The backbone itself says so when its turn comes.
     own = f"{name}."
     expected = model.state_dict()
-    moved = _move(found, state_dict, prefix, own)
+    moved = move(found, state_dict, prefix, own)
     backbone = {k.removeprefix(own): v for k, v in expected.items() if k.startswith(own)}
     adapt_state_dict(moved, prefix + own, backbone)
     rest = {k: v for k, v in expected.items() if not k.startswith(own)}
@@ -60,8 +60,18 @@ def unwrap(state_dict: MutableMapping[str, Any], prefix: str) -> None:
         state_dict.update(content)
 
 
-def _move(found: Found, state_dict: Mapping[str, Any], prefix: str, own: str) -> dict[str, Any]:
-    """Everything under the model's own prefixes, the backbone still in its own layout."""
+def move(found: Found, state_dict: Mapping[str, Any], prefix: str, own: str) -> dict[str, Any]:
+    """Put everything under a model's own prefixes, the backbone still in its own layout.
+
+    Args:
+        found: The backbone in the state dict.
+        state_dict: A file's weights.
+        prefix: Prefix of the model.
+        own: Prefix of the backbone in the model.
+
+    Returns:
+        dict[str, Any]: All entries; only the classifier's head has our name.
+    """
     outer = outer_prefix(found, own)
     has_prefix = found.prefix != outer  # Then all that has it is the backbone's.
     moved = {}

@@ -1,0 +1,102 @@
+"""The addresses that MMEngine reads through this package."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmvan.checkpoint.schemes import locate
+from mmvan.errors import CheckpointError
+from tests.checkpoint.test_download import checkpoint
+from tests.checkpoint.web import Web
+
+HUB_RUN = """
+import json, sys
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmvan.checkpoint import schemes
+from mmvan.errors import CheckpointError
+for address in sys.argv[1:]:
+    try:
+        loaded = CheckpointLoader.load_checkpoint(address)
+        print("GOT", json.dumps(float(loaded.get("state_dict", loaded)["a"][0])))
+    except CheckpointError as error:
+        print("GOT", json.dumps(str(error)))
+"""
+
+
+@pytest.mark.smoke
+def test_files_and_the_web_are_read_by_our_loaders(web: Web, cache: Path, tmp_path: Path) -> None:
+    web.files = {"/van.pth": checkpoint(4.0)}
+    (tmp_path / "own.pth").write_bytes(checkpoint(5.0))
+    fetched = CheckpointLoader.load_checkpoint(f"{web.address}/van.pth", map_location="cpu")
+    local = CheckpointLoader.load_checkpoint(str(tmp_path / "own.pth"))
+    assert (fetched["a"][0], local["a"][0]) == (4, 5)
+    assert locate(f"{web.address}/van.pth") == cache / "van.pth"
+    assert locate("own.pth") == Path("own.pth")
+
+
+def load_from_hub(web: Web, home: Path, *addresses: str) -> list[object]:
+    """Load in a process of its own: the address of the hub is read when it is imported."""
+    environment = {
+        "HF_ENDPOINT": web.address,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", HUB_RUN, *addresses],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("GOT ")]
+    assert len(lines) == len(addresses), done.stdout
+    return [json.loads(line.removeprefix("GOT ")) for line in lines]
+
+
+@pytest.mark.slow
+def test_the_hub_is_read_and_its_files_verified(web: Web, tmp_path: Path) -> None:
+    content = safetensors.torch.save({"a": torch.full((9,), 6.0)})
+    names = ("van-tiny/resolve/main/model.safetensors", "van-base/resolve/v1/weights/b2.pth")
+    web.files = {
+        f"/org/{names[0]}": content,
+        f"/org/{names[1]}": checkpoint(7.0),
+        "/org/van-large/resolve/main/pytorch_model.bin": checkpoint(8.0),
+    }
+    web.headers = {"X-Repo-Commit": "c" * 40, "ETag": f'"{sha256(content).hexdigest()}"'}
+    web.missing = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": "c" * 40}
+    addresses = ("hf://org/van-tiny", "hf://org/van-base@v1/weights/b2.pth")
+    first, wrong = load_from_hub(web, tmp_path, *addresses)
+    assert first == 6
+    # The server gives every file the hash of the first one, which the second one has not.
+    assert "was damaged and has been removed" in str(wrong)
+
+    web.headers["ETag"] = '"small-file"'
+    got = load_from_hub(web, tmp_path, "hf://org/van-large", "hf://org/van-none")
+    assert got == [
+        8,
+        "hf://org/van-none: org/van-none has no file model.safetensors or pytorch_model.bin",
+    ]
+
+
+@pytest.mark.slow
+def test_an_unknown_repository_is_named(web: Web, tmp_path: Path) -> None:
+    web.missing = {"X-Error-Code": "RepoNotFound"}
+    (message,) = load_from_hub(web, tmp_path, "hf://org/van-tiny")
+    assert str(message).startswith("hf://org/van-tiny/model.safetensors cannot be fetched: ")
+
+
+@pytest.mark.parametrize("address", ("hf://van-tiny", "hf://", "hf://org/van tiny"))
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(CheckpointError, match=r"not an address of the form hf://owner/name"):
+        locate(address)
