@@ -16,7 +16,7 @@ from mmvan.engine.errors import run_command
 from mmvan.errors import ConfigError, did_you_mean
 from mmvan.leaderboard.audit import FAILURES, Entry, audit, make_table, summarise
 from mmvan.leaderboard.published import SECTIONS, load_results
-from mmvan.leaderboard.subjects import find_configs
+from mmvan.leaderboard.subjects import find_configs, subject_of
 from mmvan.leaderboard.table import to_csv, to_markdown, to_text
 from mmvan.zoo import config_dir
 
@@ -49,6 +49,8 @@ def _run_audit(options: argparse.Namespace) -> int:
     rows = load_results()
     if options.sections:
         rows = [row for row in rows if row.section in options.sections]
+        named = {subject_of(row).config for row in rows}
+        configs = {name: path for name, path in configs.items() if name in named}
     out = _make_folder(options.out)
     entries = audit(rows, configs)
     print(to_text(make_table(entries)))

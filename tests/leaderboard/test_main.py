@@ -49,6 +49,17 @@ def test_a_part_of_the_audit_prints_and_writes_its_table(
     assert "torch" in page
 
 
+def test_a_part_of_the_audit_leaves_out_the_configs_of_other_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of("audit", "--out", tmp_path, "--sections", "coco_mask_rcnn_1x") == 0
+    assert "4 agrees" in capsys.readouterr().out
+    with (tmp_path / "audit.csv").open() as file:
+        assert [row["config"] for row in csv.DictReader(file)] == [
+            f"van_{size}_maskrcnn" for size in "tsbl"
+        ]
+
+
 def test_one_wrong_figure_ends_with_status_1(
     tiny_configs: Path,
     tmp_path: Path,
