@@ -1,58 +1,79 @@
-"""The same numbers as mmpretrain's VAN, which we did not write, with the same weights."""
+"""The same numbers as VANs that we did not write, with the same weights."""
 
 import pytest
 import torch
-from mmpretrain.models.backbones.van import VAN as PeerVAN  # noqa: N811
 from torch import Tensor, nn
 
-from mmvan import VAN
+from benchmarks.parity import MODES, PEERS, SHAPES, Peer, build_pair, gradient_errors, run_pair
 from mmvan.arch import ARCHS
-from mmvan.checkpoint.layouts import MMPRETRAIN
+from mmvan.checkpoint.convert import convert_state_dict
+from mmvan.checkpoint.layouts import HUGGINGFACE, LAYOUTS, MMPRETRAIN, Layout
 
-# mmpretrain's LayerNorm has PyTorch's default eps; the authors' classification code has 1e-6.
-PEER_EPS = {"type": "LN", "eps": 1e-5}
-
-
-def pair(arch: str) -> tuple[VAN, PeerVAN]:
-    """Our backbone and mmpretrain's (which knows B4 to B6 only as a dict) with random weights."""
-    torch.manual_seed(0)
-    settings = {key: list(value) for key, value in vars(ARCHS[arch]).items()}
-    peer = PeerVAN(arch=settings, out_indices=(0, 1, 2, 3))
-    for name, tensor in peer.state_dict().items():
-        if "layer_scale" in name:
-            tensor.normal_(0.02, 0.01)
-        elif "running_mean" in name:
-            tensor.normal_(0, 0.1)
-        elif "running_var" in name:
-            tensor.uniform_(0.5, 1.5)
-    ours = VAN(arch, out_norm_cfg=PEER_EPS)
-    ours.load_state_dict(peer.state_dict())
-    return ours, peer
+BY_LAYOUT = {peer.layout: peer for peer in PEERS}
+# 9 tensors of each stage itself, 28 of each block (8 convolutions, 2 BatchNorms, 2 scales), 2 of
+# the head.
+TENSORS = {arch: 4 * 9 + 28 * sum(sizes.depths) + 2 for arch, sizes in ARCHS.items()}
 
 
-def outputs_and_gradients(model: nn.Module, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
-    outputs = list(model(x))
-    weights = [torch.linspace(-1, 1, out.shape[1]).view(-1, 1, 1) for out in outputs]
-    sum((out * w).square().mean() for out, w in zip(outputs, weights, strict=True)).backward()
-    return outputs, {name: p.grad for name, p in model.named_parameters()}
+def test_what_is_compared() -> None:
+    assert [peer.package for peer in PEERS] == ["mmpretrain", "transformers"]
+    assert [peer.eps for peer in PEERS] == [1e-5, 1e-6]
+    assert (len(ARCHS), len(LAYOUTS), MODES) == (7, 5, ("train", "eval"))
+    assert all(edge % 32 for shape in SHAPES for edge in shape[2:])
 
 
-@pytest.mark.parametrize("mode", ("train", "eval"))
 @pytest.mark.parametrize("arch", ARCHS)
-def test_stage_outputs_and_gradients_equal_mmpretrains(arch: str, mode: str) -> None:
-    ours, peer = (model.train(mode == "train") or model for model in pair(arch))
-    x = torch.randn(2, 3, 33, 38)
-    our_outputs, our_gradients = outputs_and_gradients(ours, x)
-    peer_outputs, peer_gradients = outputs_and_gradients(peer, x)
-    assert len(our_outputs) == len(peer_outputs) == 4
-    for got, expected in zip(our_outputs, peer_outputs, strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
-    # A bias before BatchNorm has no gradient but rounding noise: compared with all, not by itself.
-    scale = max(gradient.norm() for gradient in peer_gradients.values())
-    errors = {
-        name: (gradient - peer_gradients[MMPRETRAIN.key(name)]).norm()
-        / (peer_gradients[MMPRETRAIN.key(name)].norm() + 1e-3 * scale)
-        for name, gradient in our_gradients.items()
-    }
-    assert len(errors) == len(peer_gradients)
-    assert max(errors.values()) < 1e-4, max(errors, key=lambda name: errors[name])
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.package)
+def test_outputs_gradients_and_statistics_are_the_peers(peer: Peer, arch: str) -> None:
+    ours, theirs, mapped = build_pair(peer, arch, peer.layout)
+    assert mapped == TENSORS[arch]
+    for mode, shape in zip(MODES, SHAPES, strict=True):
+        got, expected = run_pair(peer, ours, theirs, mode, torch.randn(shape))
+        assert len(got.outputs.stages) == 4
+        torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-5, atol=1e-5)
+        # After training, the evaluation starts from statistics that each has kept for itself.
+        assert got.buffers.keys() == expected.buffers.keys()
+        torch.testing.assert_close(got.buffers, expected.buffers, rtol=1e-5, atol=1e-5)
+        assert got.gradients.keys() == expected.gradients.keys()
+        assert len(got.gradients) == len(dict(ours.named_parameters()))
+        errors = gradient_errors(got, expected)
+        assert max(errors.values()) < 1e-4, max(errors, key=lambda name: errors[name])
+
+
+def test_transformers_differs_by_the_memory_layout_between_its_stages_only() -> None:
+    """It hands maps on in channels_last, where kernels add up in another order."""
+
+    def reorder(_module: nn.Module, _args: object, out: Tensor) -> Tensor:
+        return out.contiguous(memory_format=torch.channels_last)
+
+    peer = BY_LAYOUT[HUGGINGFACE]
+    ours, theirs, _ = build_pair(peer, "b0", HUGGINGFACE)
+    for stage in ours.backbone.stages:
+        stage.register_forward_hook(reorder)
+    got, expected = run_pair(peer, ours, theirs, "eval", torch.randn(SHAPES[1]))
+    torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-6, atol=1e-6)
+    assert max(gradient_errors(got, expected).values()) < 1e-6
+
+
+def test_the_last_layer_norm_of_transformers_computes_nothing() -> None:
+    peer = BY_LAYOUT[HUGGINGFACE]
+    _, theirs, _ = build_pair(peer, "b0", HUGGINGFACE)
+    theirs.eval()
+    x = torch.randn(SHAPES[0])
+    logits = peer.run(theirs, x).logits
+    nn.init.constant_(theirs.van.layernorm.weight, 7)
+    nn.init.constant_(theirs.van.layernorm.bias, 7)
+    assert torch.equal(peer.run(theirs, x).logits, logits)
+
+
+@pytest.mark.parametrize("arch", ("b0", "b1"))
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_a_peers_weights_written_in_any_layout_load_alike(layout: Layout, arch: str) -> None:
+    peer = BY_LAYOUT.get(layout, BY_LAYOUT[MMPRETRAIN])
+    ours, theirs, mapped = build_pair(peer, arch, layout)
+    assert mapped == TENSORS[arch]
+    back = convert_state_dict(ours.state_dict(), peer.layout.name).state_dict
+    weights = theirs.state_dict()
+    idle = {"van.layernorm.weight", "van.layernorm.bias"}
+    assert back.keys() == weights.keys()
+    assert all(torch.equal(back[name], weights[name]) for name in weights.keys() - idle)
