@@ -166,8 +166,22 @@ def check_torchvision() -> Finding:
 
 
 def check_mmpretrain() -> Finding:
-    """Computes the loss of a classification head."""
-    import mmpretrain.models  # noqa: F401
+    """Computes the loss of a classification head.
+
+    Raises:
+        RuntimeError: the loss is wrong, or a newer transformers keeps it from being imported.
+    """
+    try:
+        import mmpretrain.models  # noqa: F401
+    except (ImportError, TypeError) as error:
+        # mmpretrain imports its language models wherever transformers is, whatever its release.
+        transformers = installed_version("transformers")
+        if not transformers:
+            raise
+        raise RuntimeError(
+            f"cannot be imported beside transformers {transformers} ({error}): "
+            "pip uninstall transformers, or pip install 'transformers<4.50'"
+        ) from error
     import torch
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
@@ -285,7 +299,6 @@ def make_checks() -> list[Check]:
     built = "mmcv must be compiled against the installed torch: " + SETUP
     both = f"one environment per family: {SETUP} --family official or --family onedl"
     optional = {
-        "safetensors": check_safetensors,
         "tensorboard": check_tensorboard,
         "onnxruntime": check_onnxruntime,
         "openvino": check_openvino,
@@ -305,6 +318,7 @@ def make_checks() -> list[Check]:
         ),
         Check("mmcv", check_mmcv, "required", names["mmcv"], built),
         Check("mmcv operators", check_mmcv_ops, "task", names["mmcv"], built),
+        Check("safetensors", check_safetensors, "required", "safetensors", install("safetensors")),
         Check("torchvision", check_torchvision, "task", "torchvision", SETUP),
         Check(
             "mmpretrain",

@@ -79,6 +79,17 @@ def test_two_releases_of_opencv_are_a_warning(monkeypatch: pytest.MonkeyPatch) -
     assert "pip uninstall -y opencv-python opencv-python-headless" in outcome.fix
 
 
+def test_transformers_that_is_too_new_for_mmpretrain_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "mmpretrain.models", None)
+    monkeypatch.setattr(checks, "installed_version", lambda name: "4.57.1")
+    outcome = run_check(find_check("mmpretrain"))
+    assert outcome.status == "warn"
+    assert "beside transformers 4.57.1" in outcome.detail
+    assert "pip install 'transformers<4.50'" in outcome.detail
+
+
 def test_an_unknown_python_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     check = find_check("Python")
     monkeypatch.setattr(sys, "version_info", (3, 14, 0))
