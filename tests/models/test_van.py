@@ -16,27 +16,17 @@ from mmvan.arch import ARCHS
 from mmvan.errors import ModelError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
-# Parameters in millions and FLOPs in G of the classifiers (arXiv 2202.09741, Table 2; B6
-# at 224 from the ImageNet-22k table).
-PUBLISHED = {
-    "b0": (4.1, 0.9),
-    "b1": (13.9, 2.5),
-    "b2": (26.6, 5.0),
-    "b3": (44.8, 9.0),
-    "b4": (60.3, 12.2),
-    "b5": (90.0, 17.2),
-    "b6": (200, 38.9),
-}
-# Table 6: kernel size, dilation, parameters in millions and FLOPs in G of B0.
-KERNELS = ((7, 2, 4.03, 0.85), (14, 3, 4.07, 0.87), (21, 3, 4.11, 0.88), (28, 4, 4.14, 0.90))
-# Table 3: options of B0 without a part, parameters in millions and FLOPs in G.
+# The rows of Tables 3 and 6; what they cost is audited in tests/leaderboard.
 ABLATIONS = (
-    ({"dw_conv": False}, 4.1, 0.9),
-    ({"dw_d_conv": False}, 4.0, 0.9),
-    ({"gate": "none"}, 4.1, 0.9),
-    ({"gate": "add"}, 4.1, 0.9),
-    ({"pw_conv": False}, 3.8, 0.8),
-    ({"sigmoid": True}, 4.1, 0.9),
+    {"dw_conv": False},
+    {"dw_d_conv": False},
+    {"gate": "none"},
+    {"gate": "add"},
+    {"pw_conv": False},
+    {"sigmoid": True},
+    {"kernel_size": 7, "dilation": 2},
+    {"kernel_size": 14, "dilation": 3},
+    {"kernel_size": 28, "dilation": 4},
 )
 
 
@@ -47,64 +37,8 @@ def small(**options: Any) -> VAN:
     return model
 
 
-def classifier_cost(num_classes: int = 1000, **options: Any) -> tuple[float, float]:
-    """Parameters in millions and FLOPs in G at 224 x 224, as the paper counts them.
-
-    That is one per multiply-accumulate of a convolution or linear layer, one per bias that is
-    added, and two per output of a BatchNorm; it gives the rounded figure of every published size.
-    """
-    with torch.device("meta"):
-        model = VAN(**options).eval()
-        head = nn.Linear(model.out_channels[-1], num_classes)
-    flops = float(head.weight.numel() + head.bias.numel())
-
-    def count(module: nn.Module, _: Any, out: torch.Tensor) -> None:
-        nonlocal flops
-        if isinstance(module, nn.Conv2d):
-            flops += out.numel() * (module.weight[0].numel() + 1)
-        elif isinstance(module, nn.BatchNorm2d):
-            flops += out.numel() * 2
-
-    for module in model.modules():
-        module.register_forward_hook(count)
-    model(torch.empty(1, 3, 224, 224, device="meta"))
-    parameters = itertools.chain(model.parameters(), head.parameters())
-    return sum(p.numel() for p in parameters) / 1e6, flops / 1e9
-
-
-def test_all_seven_sizes_are_covered() -> None:
-    assert list(PUBLISHED) == list(ARCHS)
-    assert len(ARCHS) == 7
-
-
-@pytest.mark.smoke
-@pytest.mark.parametrize("arch", ARCHS)
-def test_parameters_and_flops_are_the_published_ones(arch: str) -> None:
-    params, flops = classifier_cost(arch=arch)
-    published_params, published_flops = PUBLISHED[arch]
-    assert round(params, 0 if arch == "b6" else 1) == published_params
-    assert round(flops, 1) == published_flops
-
-
-@pytest.mark.parametrize(("kernel_size", "dilation", "params", "flops"), KERNELS)
-def test_kernel_sizes_cost_what_table_6_says(
-    kernel_size: int, dilation: int, params: float, flops: float
-) -> None:
-    lka_cfg = {"kernel_size": kernel_size, "dilation": dilation}
-    our_params, our_flops = classifier_cost(arch="b0", lka_cfg=lka_cfg)
-    assert round(our_params, 2) == params
-    # The table's steps are even while the kernels' are not: one unit of its last digit apart.
-    assert our_flops == pytest.approx(flops, abs=0.015)
-
-
-@pytest.mark.parametrize(("lka_cfg", "params", "flops"), ABLATIONS)
-def test_ablations_cost_what_table_3_says_and_train(
-    lka_cfg: dict[str, Any], params: float, flops: float
-) -> None:
-    our_params, our_flops = classifier_cost(arch="b0", lka_cfg=lka_cfg)
-    assert round(our_params, 1) == params
-    # "0.9" stands in the table for a row that a convolution was taken from: 0.85, by our count.
-    assert our_flops == pytest.approx(flops, abs=0.06)
+@pytest.mark.parametrize("lka_cfg", ABLATIONS, ids=str)
+def test_ablations_train_every_parameter(lka_cfg: dict[str, Any]) -> None:
     model = small(lka_cfg=lka_cfg)
     sum(out.sum() for out in model(torch.randn(2, 3, 40, 40))).backward()
     assert all(p.grad is not None for p in model.parameters())
