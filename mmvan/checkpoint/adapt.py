@@ -85,28 +85,40 @@ def _problems(
 
 def _fault(tensor: Any, expected: Tensor) -> tuple[str, str] | None:
     """What is wrong with a tensor: the kind of fault and its detail."""
-    if not isinstance(tensor, Tensor):
-        return "not a tensor", f" ({type(tensor).__name__})"
-    if tensor.shape != expected.shape:
+    fault = value_fault(tensor, expected)
+    if fault is None and tensor.shape != expected.shape:
         return "wrong shape", f" {tuple(tensor.shape)} instead of {tuple(expected.shape)}"
-    dense = tensor.layout == torch.strided and not tensor.is_quantized
-    if not dense or (tensor.is_meta and not expected.is_meta):
-        return "without plain values", f" ({tensor.layout}, {tensor.device})"
-    if tensor.is_floating_point() != expected.is_floating_point() or tensor.is_complex():
-        return "wrong dtype", f" {tensor.dtype} instead of {expected.dtype}"
-    if has_nan(tensor):
-        return "with NaN or infinite values", f" ({int((~torch.isfinite(tensor)).sum())} of them)"
+    return fault
+
+
+def value_fault(value: Any, expected: Tensor) -> tuple[str, str] | None:
+    """Why a value cannot be a tensor's at all, whatever its shape.
+
+    Args:
+        value: What a file holds.
+        expected: The tensor that would get it.
+
+    Returns:
+        tuple[str, str] | None: The kind of fault and its detail; None if there is none.
+    """
+    if not isinstance(value, Tensor):
+        return "not a tensor", f" ({type(value).__name__})"
+    dense = value.layout == torch.strided and not value.is_quantized
+    if not dense or (value.is_meta and not expected.is_meta):
+        return "without plain values", f" ({value.layout}, {value.device})"
+    is_number = value.is_floating_point() == expected.is_floating_point() and not value.is_complex()
+    if not is_number or (value.is_floating_point() and value.element_size() == 1):
+        return "wrong dtype", f" {value.dtype} instead of {expected.dtype}"
+    if _has_nan(value):
+        return "with NaN or infinite values", f" ({int((~torch.isfinite(value)).sum())} of them)"
     return None
 
 
-def has_nan(value: Any) -> bool:
-    """Whether a tensor that can be looked at holds NaN or infinite values."""
-    return (
-        isinstance(value, Tensor)
-        and value.is_floating_point()
-        and not value.is_meta
-        and not bool(torch.isfinite(value).all())
-    )
+def _has_nan(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or tensor.is_meta:
+        return False
+    # The quick sum is finite only if all values are; of finite ones it can overflow.
+    return not torch.isfinite(tensor.sum()) and not bool(torch.isfinite(tensor).all())
 
 
 def _explain(found: Found, prefix: str, problems: dict[str, list[str]], fit: str) -> str:

@@ -6,27 +6,27 @@ and training tools put ``module.`` before everything. All of it is moved to wher
 has it; what belongs to a task that the model does not have is left out with one line.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmvan.checkpoint.adapt import adapt_state_dict, has_nan
+from mmvan.checkpoint.adapt import adapt_state_dict, value_fault
 from mmvan.checkpoint.layouts import MMVAN, Layout
-from mmvan.checkpoint.recognise import Found, find_backbone, listing
+from mmvan.checkpoint.recognise import Found, find_backbone, listing, require_backbone
 from mmvan.checkpoint.wrappers import state_dict_of
 from mmvan.errors import CheckpointError
 
 
 def adapt_whole_state_dict(
-    model: nn.Module, name: str, state_dict: MutableMapping[str, Any], prefix: str
+    model: nn.Module, backbones: Sequence[str], state_dict: MutableMapping[str, Any], prefix: str
 ) -> None:
-    """Rename what a model with a VAN backbone is about to load, in place.
+    """Rename what a model with VAN backbones is about to load, in place.
 
     Args:
         model: The model.
-        name: Name of its attribute that is the backbone.
+        backbones: Names of its modules that are VANs, ``backbone`` or ``student.backbone``.
         state_dict: What is about to be loaded: any layout, prefix and wrapper.
         prefix: Prefix of the model in the state dict.
 
@@ -35,17 +35,36 @@ def adapt_whole_state_dict(
             has been loaded then.
     """
     unwrap(state_dict, prefix)
-    found = find_backbone(state_dict, prefix)
-    if found is None:
-        return  # The backbone itself says so when its turn comes.
-    own = f"{name}."
+    for path in backbones:
+        parent, _, name = path.rpartition(".")
+        inner = f"{prefix}{parent}." if parent else prefix
+        others = tuple(f"{prefix}{other}." for other in backbones if other != path)
+        _adapt_around(model.get_submodule(parent), f"{name}.", state_dict, inner, others)
+
+
+def _adapt_around(
+    model: nn.Module,
+    own: str,
+    state_dict: MutableMapping[str, Any],
+    prefix: str,
+    others: tuple[str, ...],
+) -> None:
+    """Adapt the part of a state dict that is for the model right around one backbone.
+
+    What begins with one of ``others`` is another backbone's.
+    """
+    found = (
+        find_backbone(state_dict, prefix + own)
+        or find_backbone([key for key in state_dict if not key.startswith(others)], prefix)
+        or require_backbone(state_dict, prefix + own if others else prefix)
+    )
     expected = model.state_dict()
     moved = move(found, state_dict, prefix, own)
     backbone = {k.removeprefix(own): v for k, v in expected.items() if k.startswith(own)}
     adapt_state_dict(moved, prefix + own, backbone)
-    rest = {k: v for k, v in expected.items() if not k.startswith(own)}
+    rest = {k: v for k, v in expected.items() if not k.startswith(own) and isinstance(v, Tensor)}
     _leave_out_what_is_not_used(found, moved, prefix, rest)
-    _refuse_nan(moved, prefix, rest)
+    _refuse_unusable(moved, prefix, rest)
     _keep_heads_of_other_classes(moved, prefix, rest)
     state_dict.clear()
     state_dict.update(moved)
@@ -118,12 +137,17 @@ def _leave_out_what_is_not_used(
         print_log(f"not used by this model: {listing(unused)}", logger="current")
 
 
-def _refuse_nan(state_dict: Mapping[str, Any], prefix: str, expected: Mapping[str, Tensor]) -> None:
-    bad = [name for name in expected if has_nan(state_dict.get(prefix + name))]
+def _refuse_unusable(
+    state_dict: Mapping[str, Any], prefix: str, expected: Mapping[str, Tensor]
+) -> None:
+    """Refuse what PyTorch would load, or complain about after it had loaded the rest."""
+    bad = []
+    for name, own in expected.items():
+        fault = value_fault(state_dict.get(prefix + name, own), own)
+        if fault:
+            bad.append(f"{name}{fault[1]} {fault[0]}")
     if bad:
-        raise CheckpointError(
-            f"the checkpoint has NaN or infinite values in {listing(bad)}; nothing was loaded"
-        )
+        raise CheckpointError(f"the checkpoint has {listing(bad)}; nothing was loaded")
 
 
 def _keep_heads_of_other_classes(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -204,6 +203,32 @@ class VAN(BaseModule):
         chosen = (outputs[i] for i in self.out_indices)
         return tuple(out.contiguous() if self.channels_last else out for out in chosen)
 
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Tell the layer of a parameter, for layer-wise decay of the learning rate.
+
+        Layer 0 is the first patch embedding. Each block is a layer; the patch embedding of a later
+        stage belongs to the stage's first block, the norm of a stage to its last block. The last
+        layer is everything that follows the backbone.
+
+        Args:
+            param_name: Name of the parameter in the model that the backbone is part of.
+            prefix: What the names of the backbone's own parameters begin with there.
+
+        Returns:
+            tuple[int, int]: The layer, from 0, and the number of layers.
+        """
+        depths = [len(stage.blocks) for stage in self.stages]
+        num_layers = sum(depths) + 2
+        if not param_name.startswith(f"{prefix}stages."):
+            return num_layers - 1, num_layers
+        number, part, position, *_ = param_name.removeprefix(f"{prefix}stages.").split(".")
+        stage = int(number)
+        if part == "norm":
+            return sum(depths[: stage + 1]), num_layers
+        if part == "embed":
+            return sum(depths[:stage]) + bool(stage), num_layers
+        return sum(depths[:stage]) + int(position) + 1, num_layers
+
     def train(self, mode: bool = True) -> Self:
         """Set the training mode; frozen stages, and BatchNorm with ``norm_eval``, stay in eval."""
         super().train(mode)
@@ -254,21 +279,23 @@ def _adapt_before_loading(
 
 
 def _adapt_whole_before_loading(
-    model: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any, name: str
+    model: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
 ) -> None:
-    adapt_whole_state_dict(model, name, state_dict, prefix)
+    backbones = [name for name, module in model.named_modules() if isinstance(module, VAN)]
+    if backbones:  # It may have been taken out again.
+        adapt_whole_state_dict(model, backbones, state_dict, prefix)
 
 
-def _watch_whole_model(model: nn.Module, name: str, module: nn.Module | None) -> None:
-    """Let the model that a backbone becomes part of take files of whole models in any layout.
+def _watch_whole_model(model: nn.Module, _name: str, module: nn.Module | None) -> None:
+    """Let every model that a backbone becomes part of take files of whole models in any layout.
 
     A module sees only those keys of a state dict that have its own prefix: the files of the
     authors and of transformers, which lay out the whole model in another way, can only be adapted
-    where everything is still there.
+    where everything is still there. And only the outermost model can refuse a file before any of
+    its parts has been loaded.
     """
-    if isinstance(module, VAN):
-        hook = partial(_adapt_whole_before_loading, name=name)
-        model.register_load_state_dict_pre_hook(hook)
+    if module is not None and any(isinstance(part, VAN) for part in module.modules()):
+        model.register_load_state_dict_pre_hook(_adapt_whole_before_loading)
 
 
 register_module_module_registration_hook(_watch_whole_model)
