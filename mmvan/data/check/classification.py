@@ -63,10 +63,10 @@ def _empty(source: Source, found: str) -> Problem:
 def _empty_folders(source: Source, folders: list[str]) -> Iterator[Problem]:
     empty = [folder for folder in folders if not _has_image(source, folder)]
     if empty:
-        found = f"{len(empty)} of {len(folders)} class folders without an image: {listed(empty)}"
+        found = f"{len(empty)} of {len(folders)} class folders without an image"
         expected = f"images ({', '.join(source.option('extensions'))}) in each class folder"
         fix = "fill or remove these folders: each is a class, and its place fixes its label"
-        yield Problem(_key(source), _folder(source), found, expected, fix)
+        yield Problem(_key(source), _folder(source), found, expected, fix, tuple(empty))
 
 
 def _wrong_number(source: Source, folders: list[str]) -> Iterator[Problem]:
@@ -99,14 +99,15 @@ def _list_problems(source: Source) -> Iterator[Problem]:
         if (reason := _bad_line(line, labelled, classes))
     ]
     if bad or not lines:
-        found = f"{len(bad)} bad lines: {listed(bad)}" if bad else "no lines"
+        found = f"{len(bad)} bad lines" if bad else "no lines"
         expected = "a path and a label from 0 on each line" if labelled else "a path on each line"
-        yield Problem(key, source.ann_file, found, expected, "correct these lines")
+        yield Problem(key, source.ann_file, found, expected, "correct these lines", tuple(bad))
         return
     names = [line.rpartition(" ")[0] if labelled else line for line in lines]
     present = set(list_files(_folder(source)))
     absent = [name for name in names if name not in present]
     if absent:
-        found = f"{len(absent)} of {len(names)} images missing: {listed(absent)}"
+        found = f"{len(absent)} of {len(names)} images missing"
         expected = f"every image that {source.ann_file} lists"
-        yield Problem(_key(source), _folder(source), found, expected, advice(source.root))
+        fix = advice(source.root)
+        yield Problem(_key(source), _folder(source), found, expected, fix, tuple(absent))

@@ -22,7 +22,7 @@ from mmvan.data.check.sources import (
     neighbours,
 )
 
-__all__ = ["check_datasets"]
+__all__ = ["check_datasets", "find_problems"]
 
 
 def _source_problems(source: Source, files: CocoFiles) -> list[Problem]:
@@ -76,7 +76,7 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
                 yield problem
 
 
-def check_datasets(cfg: Config, loaders: Sequence[str] = ("train", "val", "test")) -> None:
+def find_problems(cfg: Config, loaders: Sequence[str]) -> list[Problem]:
     """Checks the files of all data sets and metrics, without building or decoding any.
 
     Wrappers such as ``RepeatDataset`` are looked through. Paths are joined as the data sets join
@@ -86,14 +86,24 @@ def check_datasets(cfg: Config, loaders: Sequence[str] = ("train", "val", "test"
         cfg: A config of mmpretrain, mmdet or mmseg.
         loaders: Whose data to check: of ``train``, ``val`` and ``test``. One that the config lacks
             is left out.
-
-    Raises:
-        DataError: If anything is wrong; the message lists every problem with the key of the config,
-            what was found, what was expected and what to do.
     """
     files = CocoFiles()
     problems: list[Problem] = []
     for loader in loaders:
         problems += _loader_problems(cfg, loader, files)
         problems += _evaluator_problems(cfg, loader, files)
-    raise_if_any(problems)
+    return problems
+
+
+def check_datasets(cfg: Config, loaders: Sequence[str] = ("train", "val", "test")) -> None:
+    """Refuses data sets and metrics that :func:`find_problems` finds anything wrong with.
+
+    Args:
+        cfg: A config of mmpretrain, mmdet or mmseg.
+        loaders: As for :func:`find_problems`.
+
+    Raises:
+        DataError: If anything is wrong; the message lists every problem with the key of the config,
+            what was found, what was expected and what to do.
+    """
+    raise_if_any(find_problems(cfg, loaders))

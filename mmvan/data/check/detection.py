@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,15 @@ class CocoFile:
         categories: Names of its categories, in its order.
         trainable: Names of the categories that have an object to train on in some picture.
         annotated: Whether it has a table of annotations.
+        stray: Annotations that point to an image or a category that is not in its tables, each
+            described.
     """
 
     images: list[str]
     categories: list[str]
     trainable: set[str]
     annotated: bool
+    stray: tuple[str, ...] = ()
 
 
 def _load(path: str) -> Any:
@@ -84,6 +88,15 @@ def _trainable(annotation: dict[str, Any]) -> bool:
     return not dropped and width >= 1 and height >= 1
 
 
+def _stray(
+    annotations: list[dict[str, Any]], images: Container[Any], categories: Container[Any]
+) -> Iterator[str]:
+    for index, entry in enumerate(annotations):
+        for field, known in (("image_id", images), ("category_id", categories)):
+            if entry[field] not in known:
+                yield f"annotations[{index}] with {field} {entry[field]}"
+
+
 def _read(path: str) -> CocoFile:
     content = _load(path)
     if not isinstance(content, dict):
@@ -101,7 +114,8 @@ def _read(path: str) -> CocoFile:
         for entry in annotations
         if entry["category_id"] in names and entry["image_id"] in images and _trainable(entry)
     }
-    return CocoFile(list(images.values()), list(names.values()), trainable, annotated)
+    stray = tuple(_stray(annotations, images, names))
+    return CocoFile(list(images.values()), list(names.values()), trainable, annotated, stray)
 
 
 class CocoFiles:
@@ -179,9 +193,20 @@ def _missing_images(source: Source, content: CocoFile) -> Problem | None:
     absent = [name for name in absent if not Path(folder, name).exists()]
     if not absent:
         return None
-    found = f"{len(absent)} of {len(content.images)} images missing: {listed(absent)}"
+    found = f"{len(absent)} of {len(content.images)} images missing"
     expected = f"every image that {source.ann_file} lists"
-    return Problem(f"{source.key}.data_prefix.img", folder, found, expected, advice(source.root))
+    key = f"{source.key}.data_prefix.img"
+    return Problem(key, folder, found, expected, advice(source.root), tuple(absent))
+
+
+def _stray_annotations(source: Source, content: CocoFile) -> Problem | None:
+    if not content.stray:
+        return None
+    found = f"{len(content.stray)} annotations of images or categories that the file lacks"
+    expected = "an image_id and a category_id of the file's own tables in every annotation"
+    fix = "add the images or categories, or take the annotations out: they are never trained on"
+    key = f"{source.key}.ann_file"
+    return Problem(key, source.ann_file, found, expected, fix, content.stray)
 
 
 def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
@@ -199,7 +224,11 @@ def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
     if broken:
         return [broken]
     content = files.read(source.ann_file)
-    problems = (_class_problem(source, content), _missing_images(source, content))
+    problems = (
+        _class_problem(source, content),
+        _missing_images(source, content),
+        _stray_annotations(source, content),
+    )
     return [problem for problem in problems if problem]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from mmvan.errors import DataError
@@ -11,6 +11,7 @@ from mmvan.errors import DataError
 __all__ = ["Problem", "listed", "raise_if_any", "similar"]
 
 MAX_PROBLEMS = 20
+MAX_ITEMS = 20
 MAX_NAMES = 5
 
 
@@ -24,6 +25,7 @@ class Problem:
         found: What is there.
         expected: What should be there.
         fix: What to do.
+        items: All that `found` counts, such as the missing files.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Problem:
     found: str
     expected: str
     fix: str
+    items: tuple[str, ...] = ()
 
 
 def listed(names: Iterable[object], limit: int = MAX_NAMES) -> str:
@@ -47,26 +50,29 @@ def similar(name: str, candidates: Iterable[str]) -> str:
 
 
 def _text(number: int, problem: Problem, keys: list[str]) -> str:
+    items = f": {listed(problem.items, MAX_ITEMS)}" if problem.items else ""
     return (
         f"{number}. {', '.join(keys)}: {problem.value}\n"
-        f"   found:    {problem.found}\n"
+        f"   found:    {problem.found}{items}\n"
         f"   expected: {problem.expected}\n"
         f"   to do:    {problem.fix}"
     )
 
 
-def raise_if_any(problems: Iterable[Problem]) -> None:
+def raise_if_any(problems: Iterable[Problem], data: str = "the data that the config names") -> None:
     """Reports all problems at once.
 
     Args:
         problems: What was found; problems that differ in their key only are told once.
+        data: What was looked at, for the message.
 
     Raises:
-        DataError: If there is any. The message holds the first ``MAX_PROBLEMS`` and their number.
+        DataError: If there is any. The message holds the first ``MAX_PROBLEMS`` and their number,
+            and of each the first ``MAX_ITEMS`` items.
     """
     keys: dict[Problem, list[str]] = {}
     for problem in problems:
-        same = Problem("", problem.value, problem.found, problem.expected, problem.fix)
+        same = replace(problem, key="")
         keys.setdefault(same, []).append(problem.key)
     if not keys:
         return
@@ -76,4 +82,4 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
         _text(number, problem, where)
         for number, (problem, where) in enumerate(list(keys.items())[:MAX_PROBLEMS], 1)
     ]
-    raise DataError("\n".join([f"{count} with the data that the config names{shown}:", *texts]))
+    raise DataError("\n".join([f"{count} with {data}{shown}:", *texts]))

@@ -32,10 +32,10 @@ def _absent(
 ) -> list[Problem]:
     if not stems:
         return []
-    names = sorted(stem + suffix for stem in stems)
-    found = f"{len(names)} files missing: {listed(names)}"
+    names = tuple(sorted(stem + suffix for stem in stems))
+    found = f"{len(names)} files missing"
     key = f"{source.key}.data_prefix.{prefix}"
-    return [Problem(key, source.prefixes[prefix], found, expected, advice(source.root))]
+    return [Problem(key, source.prefixes[prefix], found, expected, advice(source.root), names)]
 
 
 def _no_images(source: Source, folder: str, suffix: str) -> Problem:

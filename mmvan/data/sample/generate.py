@@ -13,7 +13,6 @@ from typing import Any
 
 from rich.progress import track
 
-from mmvan.errors import DataError
 from mmvan.data.sample.ade20k import write_ade20k
 from mmvan.data.sample.catalog import (
     CATEGORY_IDS,
@@ -26,6 +25,7 @@ from mmvan.data.sample.catalog import (
 )
 from mmvan.data.sample.coco import write_coco
 from mmvan.data.sample.imagenet import write_imagenet
+from mmvan.errors import DataError
 
 __all__ = ["MANIFEST", "SAMPLE_TASKS", "SampleTask", "prepare"]
 

@@ -111,12 +111,23 @@ def test_a_missing_image_directory_lists_what_is_there(cfg: Config) -> None:
 
 def test_missing_images_are_counted_and_named(cfg: Config) -> None:
     folder = Path(cfg.train_dataloader.dataset.data_root) / "train2017"
-    for path in sorted(folder.iterdir())[:7]:
+    for path in sorted(folder.iterdir())[:22]:
         path.unlink()
     text = report(cfg)
-    names = ", ".join(f"{number:012d}.jpg" for number in range(1, 6))
-    assert f"found:    7 of 24 images missing: {names} and 2 more" in text
+    names = ", ".join(f"{number:012d}.jpg" for number in range(1, 21))
+    assert f"found:    22 of 24 images missing: {names} and 2 more" in text
     assert f"expected: every image that {ann_file(cfg)} lists" in text
+
+
+def test_annotations_that_point_to_nothing_are_all_named(cfg: Config) -> None:
+    def point_elsewhere(content: dict[str, Any]) -> None:
+        content["annotations"][3]["image_id"] = 77
+        content["annotations"][5]["category_id"] = 2
+
+    edit(cfg, point_elsewhere)
+    text = report(cfg)
+    assert "2 annotations of images or categories that the file lacks: " in text
+    assert "annotations[3] with image_id 77, annotations[5] with category_id 2" in text
 
 
 def test_images_in_folders_and_with_dots_in_their_paths_are_found(cfg: Config) -> None:

@@ -24,6 +24,17 @@ def test_a_problem_is_told_with_all_its_parts() -> None:
     )
 
 
+def test_items_are_listed_up_to_a_limit() -> None:
+    items = tuple(f"{number}.jpg" for number in range(23))
+    with pytest.raises(DataError) as caught:
+        raise_if_any([Problem("a", "x", "23 missing", "all", "copy", items)], "what is here")
+    text = str(caught.value)
+    assert text.startswith("1 problem with what is here:\n")
+    assert "23 missing: 0.jpg, 1.jpg, " in text
+    assert text.count(".jpg") == 20
+    assert ", 19.jpg and 3 more\n" in text
+
+
 def test_long_lists_are_cut_with_a_count() -> None:
     assert listed(range(7)) == "0, 1, 2, 3, 4 and 2 more"
     assert listed(["a", "b"]) == "a, b"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mmvan.errors import DataError
 from mmvan.data.sample import SAMPLE_TASKS, prepare
 from mmvan.data.sample.generate import MANIFEST
+from mmvan.errors import DataError
 
 
 def contents(root: Path) -> dict[str, bytes]:
