@@ -1,9 +1,14 @@
 """The same numbers as VANs that we did not write, with the same weights."""
 
+import csv
+import itertools
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks import parity
 from benchmarks.parity import MODES, PEERS, SHAPES, Peer, build_pair, gradient_errors, run_pair
 from mmvan.arch import ARCHS
 from mmvan.checkpoint.convert import convert_state_dict
@@ -20,6 +25,18 @@ def test_what_is_compared() -> None:
     assert [peer.eps for peer in PEERS] == [1e-5, 1e-6]
     assert (len(ARCHS), len(LAYOUTS), MODES) == (7, 5, ("train", "eval"))
     assert all(edge % 32 for shape in SHAPES for edge in shape[2:])
+
+
+def test_the_written_table_is_complete_and_within_the_bounds() -> None:
+    with Path(parity.__file__).with_suffix(".csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cases = [(row["layout"], row["arch"], row["mode"]) for row in rows]
+    assert cases == list(itertools.product([layout.name for layout in LAYOUTS], ARCHS, MODES))
+    assert len(rows) == 70
+    assert all(int(row["tensors_mapped"]) == TENSORS[row["arch"]] for row in rows)
+    assert max(float(row["stages_max_error"]) for row in rows) < 1e-5
+    assert max(float(row["logits_max_abs"]) for row in rows) < 1e-5
+    assert max(float(row["gradients_max_rel"]) for row in rows) < 1e-4
 
 
 @pytest.mark.parametrize("arch", ARCHS)
