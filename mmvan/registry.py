@@ -5,6 +5,13 @@ MMEngine imports this module by itself when a config names a type with the scope
 """
 
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
 
 MODELS = Registry("model", scope="mmvan", parent=MMENGINE_MODELS, locations=["mmvan.models"])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optimizer wrapper constructor",
+    scope="mmvan",
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    locations=["mmvan.engine.layer_decay"],
+)

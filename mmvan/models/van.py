@@ -217,7 +217,7 @@ class VAN(BaseModule):
         Returns:
             tuple[int, int]: The layer, from 0, and the number of layers.
         """
-        depths = [len(stage.blocks) for stage in self.stages]
+        depths = self.arch.depths[: len(self.stages)]
         num_layers = sum(depths) + 2
         if not param_name.startswith(f"{prefix}stages."):
             return num_layers - 1, num_layers
