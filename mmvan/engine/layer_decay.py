@@ -70,13 +70,14 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             self._decay(params, module)
 
     def _decay(self, groups: list[dict[str, Any]], model: nn.Module) -> None:
+        base_lr: float = self.base_lr
         scales = self._scales(model)
         for group in groups:
             (parameter,) = group["params"]
-            group["lr"] = group.setdefault("lr", self.base_lr) * scales.get(id(parameter), 1.0)
+            group["lr"] = group.get("lr", base_lr) * scales.get(id(parameter), 1.0)
         print_log(
-            f"layer-wise decay of the learning rate: {self.base_lr:g} in the heads, "
-            f"{self.base_lr * min(scales.values()):.3g} in the first layer",
+            f"layer-wise decay of the learning rate: {base_lr:g} in the heads, "
+            f"{base_lr * min(scales.values()):.3g} in the first layer",
             logger="current",
         )
 
