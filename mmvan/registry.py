@@ -4,8 +4,10 @@ MMEngine imports this module by itself when a config names a type with the scope
 ``type='mmvan.VAN'``; the locations below are imported when a type is first looked up.
 """
 
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry("model", scope="mmvan", parent=MMENGINE_MODELS, locations=["mmvan.models"])
@@ -15,3 +17,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=["mmvan.engine.layer_decay"],
 )
+TRANSFORMS = Registry(
+    "transform", scope="mmvan", parent=MMENGINE_TRANSFORMS, locations=["mmvan.data.transforms"]
+)
+METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])

@@ -15,6 +15,7 @@ train_pipeline = [
     dict(type="PackDetInputs"),
 ]
 meta_keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+tta_meta_keys = (*meta_keys, "flip", "flip_direction")
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(1333, 800), keep_ratio=True),
@@ -32,7 +33,7 @@ tta_pipeline = [
             [dict(type="Resize", scale=(1333, short), keep_ratio=True) for short in (800, 960)],
             [dict(type="RandomFlip", prob=prob) for prob in (1.0, 0.0)],
             [dict(type="LoadAnnotations", with_bbox=True, with_mask=True)],
-            [dict(type="PackDetInputs", meta_keys=(*meta_keys, "flip", "flip_direction"))],
+            [dict(type="PackDetInputs", meta_keys=tta_meta_keys)],
         ],
     ),
 ]

@@ -1,22 +1,9 @@
 # Mask R-CNN with an FPN (mmdet's standard settings) on VAN.
+_base_ = "./van_detector.py"
+
 model = dict(
     type="MaskRCNN",
-    data_preprocessor=dict(
-        type="DetDataPreprocessor",
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_mask=True,
-        pad_size_divisor=32,
-    ),
-    # SyncBN: two images per GPU are too few for BatchNorm's statistics.
-    backbone=dict(
-        type="mmvan.VAN",
-        arch="b2",
-        drop_path_rate=0.3,
-        norm_cfg=dict(type="SyncBN"),
-        init_cfg=dict(type="Pretrained", checkpoint=None),
-    ),
+    data_preprocessor=dict(pad_mask=True),
     neck=dict(type="FPN", in_channels=[64, 128, 320, 512], out_channels=256, num_outs=5),
     rpn_head=dict(
         type="RPNHead",

@@ -1,0 +1,34 @@
+# COCO 2017 with boxes only, 2 images per GPU, shorter side 800.
+_base_ = "./coco_instance.py"
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackDetInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="PackDetInputs", meta_keys={{_base_.meta_keys}}),
+]
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="Resize", scale=(1333, short), keep_ratio=True) for short in (800, 960)],
+            [dict(type="RandomFlip", prob=prob) for prob in (1.0, 0.0)],
+            [dict(type="LoadAnnotations", with_bbox=True)],
+            [dict(type="PackDetInputs", meta_keys={{_base_.tta_meta_keys}})],
+        ],
+    ),
+]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(metric="bbox")
+test_evaluator = val_evaluator

@@ -1,0 +1,5 @@
+"""Metrics that the task libraries lack."""
+
+from mmvan.evaluation.panoptic import PanopticQuality
+
+__all__ = ["PanopticQuality"]
