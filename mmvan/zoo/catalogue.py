@@ -75,7 +75,7 @@ def named_models() -> Mapping[str, NamedModel]:
     """
     folder = zoo_dir()
     index = yaml.safe_load((folder / INDEX).read_text("utf-8"))
-    found = [model for path in index["Import"] for model in _read(folder / path)]
+    found = [model for path in index["Import"] for model in read_metafile(folder / path)]
     return {model.name: model for model in found}
 
 
@@ -116,11 +116,30 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in named_models() if fnmatchcase(name, pattern))
 
 
-def _read(metafile: Path) -> list[NamedModel]:
-    content = yaml.safe_load(metafile.read_text("utf-8"))
+def read_metafile(metafile: Path) -> list[NamedModel]:
+    """The models of a metafile.
+
+    Args:
+        metafile: A file of the form of ``configs/*/metafile.yml``.
+
+    Raises:
+        ConfigError: The file cannot be read, or an entry lacks something.
+    """
+    try:
+        return _entries(yaml.safe_load(metafile.read_text("utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"metafile {metafile} cannot be read: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"metafile {metafile}: an entry is not of the expected form ({error!r}); "
+            f"expected one as in {zoo_dir() / 'configs/classification/metafile.yml'}"
+        ) from error
+
+
+def _entries(content: Mapping[str, Any]) -> list[NamedModel]:
     recipes = {each["Name"]: each["Metadata"]["Recipe"] for each in content["Collections"]}
     return [
-        _model(entry, metafile.parent.name, recipes[entry["In Collection"]])
+        _model(entry, Path(entry["Config"]).parent.name, recipes[entry["In Collection"]])
         for entry in content["Models"]
     ]
 

@@ -7,6 +7,7 @@ import pytest
 
 import mmvan.leaderboard.__main__ as command
 from mmvan.engine.errors import USER_ERROR_STATUS, run_command
+from mmvan.leaderboard import audit_command
 from mmvan.leaderboard.published import load_results
 from tests.configs.zoo import LEAVES
 
@@ -70,7 +71,7 @@ def test_one_wrong_figure_ends_with_status_1(
         rows = [row for row in load_results() if row.section == "ablations_b0"]
         return [replace(rows[0], figures={"params": Decimal("4.2")}), *rows[1:]]
 
-    monkeypatch.setattr(command, "load_results", one_wrong)
+    monkeypatch.setattr(audit_command, "load_results", one_wrong)
     assert status_of("audit", "--configs", tiny_configs, "--out", tmp_path / "out") == 1
     assert "1 DIFFERS" in capsys.readouterr().out
 

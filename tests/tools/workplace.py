@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmvan.data.sample import prepare
@@ -22,12 +23,13 @@ class Workplace:
 
     Args:
         root: An empty directory; the sample data are made in it, where the configs expect them.
+        tasks: The tasks whose data are made.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tasks: Sequence[str] = tuple(COUNTS)) -> None:
         self.root = root
-        for task, counts in COUNTS.items():
-            prepare(root / "data" / "sample", task, counts=counts)
+        for task in tasks:
+            prepare(root / "data" / "sample", task, counts=COUNTS[task])
 
     def run(self, tool: str, *arguments: str | Path, **environment: str) -> tuple[int, str, str]:
         """Run ``tools/<tool>``, a Python command or a launcher.
