@@ -1,0 +1,1 @@
+"""Brings data sets into the layout that the configs expect, and looks at every file of them."""

@@ -1,0 +1,82 @@
+"""COCO 2017: pictures, instances and, where they are given, panoptic maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmvan.data.check.problems import Problem
+from mmvan.data.prepare.dataset import (
+    Count,
+    DataSet,
+    Options,
+    config_problems,
+    decoding_problems,
+    files_of,
+)
+from mmvan.data.prepare.pictures import SegmentMap
+from mmvan.data.prepare.placing import Rule, by_rules
+
+__all__ = ["COCO"]
+
+SPLITS = ("train2017", "val2017")
+RULES = (
+    Rule(r"((?:train|val)2017/[^/]+\.jpg)", r"\1"),
+    Rule(r"((?:instances|panoptic)_(?:train|val)2017\.json)", r"annotations/\1"),
+    Rule(r"(panoptic_(?:train|val)2017/[^/]+\.png)", r"annotations/\1"),
+)
+
+
+def _check(options: Options) -> list[Problem]:
+    problems = config_problems("coco_instance.py", options)
+    for split in SPLITS:
+        folder = options.target / split
+        problems += decoding_problems(folder, files_of(folder), options)
+    if _has_panoptic(options.target):
+        problems += config_problems("coco_panoptic.py", options)
+        for split in SPLITS:
+            problems += _segment_problems(split, options)
+    return problems
+
+
+def _has_panoptic(target: Path) -> bool:
+    return any(target.glob("annotations/panoptic_*"))
+
+
+def _segment_problems(split: str, options: Options) -> list[Problem]:
+    """Compares the panoptic maps that are there with their annotations."""
+    file = options.target / "annotations" / f"panoptic_{split}.json"
+    if not file.is_file():
+        return []
+    content = json.loads(file.read_bytes())
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    folder = file.with_suffix("")
+    tasks = [
+        SegmentMap(
+            folder / annotation["file_name"],
+            frozenset(segment["id"] for segment in annotation["segments_info"]),
+            sizes[annotation["image_id"]],
+        )
+        for annotation in content["annotations"]
+    ]
+    return decoding_problems(folder, [task for task in tasks if task.path.is_file()], options)
+
+
+def _finish(options: Options) -> str:
+    train = "tools/dist_train.sh configs/detection/van_b_maskrcnn.py 8"
+    if _has_panoptic(options.target):
+        return f"Train with {train} or configs/detection/van_b_mask2former_panoptic.py."
+    return f"Train with {train}; panoptic segmentation needs panoptic_annotations_trainval2017.zip."
+
+
+# The numbers are those of the annotation files of 2017.
+COCO = DataSet(
+    "data/coco",
+    "From https://cocodataset.org/#download: train2017.zip, val2017.zip, "
+    "annotations_trainval2017.zip, and for panoptic segmentation "
+    "panoptic_annotations_trainval2017.zip.",
+    lambda sources: by_rules(RULES),
+    (Count("train2017", 118287), Count("val2017", 5000)),
+    _check,
+    _finish,
+)

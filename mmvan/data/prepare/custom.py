@@ -1,0 +1,161 @@
+"""What data sets of one's own share: the choice of validation pictures, and the last checks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mmengine.config import Config
+
+from mmvan.data.check.datasets import find_problems
+from mmvan.data.check.problems import Problem, listed
+from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
+from mmvan.data.prepare.dataset import Options, report
+from mmvan.data.prepare.entries import walk
+from mmvan.errors import DataError
+
+__all__ = [
+    "Choice",
+    "assign",
+    "common_folder",
+    "finish",
+    "list_pictures",
+    "split_of",
+    "write_once",
+]
+
+# What mmpretrain's CustomDataset takes for pictures.
+PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
+    ("val", "valid", "validation", "test"), "val"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How validation pictures are chosen where they are not given.
+
+    Args:
+        ratio: Their share, above 0 and below 1.
+        seed: Another seed chooses others.
+
+    Raises:
+        DataError: The ratio is out of its range.
+    """
+
+    ratio: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise DataError(f"--val-ratio {self.ratio}: expected a share between 0 and 1, as 0.2")
+
+
+def list_pictures(sources: Sequence[Path], suffixes: Sequence[str] = PICTURES) -> list[str]:
+    """Names of all pictures of folders and archives.
+
+    Args:
+        sources: Folders and archives.
+        suffixes: How names of pictures end, in lower case.
+
+    Raises:
+        DataError: There is none.
+    """
+    names = [
+        entry.name
+        for source in sources
+        for entry in walk(source)
+        if entry.name.lower().endswith(tuple(suffixes))
+    ]
+    if not names:
+        where = ", ".join(map(str, sources))
+        raise DataError(f"{where}: no picture in it. Expected files that end in {listed(suffixes)}")
+    return names
+
+
+def common_folder(names: Iterable[str]) -> PurePosixPath:
+    """The deepest folder that all names are in: archives often have one around everything."""
+    parents = [PurePosixPath(name).parent.parts for name in names]
+    depth = 0
+    while len({parts[: depth + 1] for parts in parents}) == 1 and depth < len(parents[0]):
+        depth += 1
+    return PurePosixPath(*parents[0][:depth])
+
+
+def split_of(name: str) -> str:
+    """The split of a path that begins with a folder such as ``valid``; empty if none does."""
+    return SPLITS.get(PurePosixPath(name).parts[0].lower(), "")
+
+
+def assign(names: Iterable[str], choice: Choice) -> dict[str, str]:
+    """Divides names into ``train`` and ``val``.
+
+    The order is that of the names' hashes, so that it depends on no other name.
+
+    Args:
+        names: What to divide.
+        choice: The share of ``val``; from two names on, each split gets at least one.
+
+    Returns:
+        The split of each name.
+    """
+
+    def key(name: str) -> str:
+        return hashlib.sha256(f"{choice.seed}/{name}".encode()).hexdigest()
+
+    ordered = sorted(set(names), key=key)
+    number = min(max(1, round(choice.ratio * len(ordered))), len(ordered) - 1)
+    return {name: "val" if i < number else "train" for i, name in enumerate(ordered)}
+
+
+def write_once(file: Path, text: str) -> None:
+    """Writes a file, unless it is there with the same content.
+
+    Args:
+        file: The file.
+        text: Its content.
+
+    Raises:
+        DataError: It is there with another content.
+    """
+    if file.exists():
+        if file.read_text(encoding="utf-8") != text:
+            raise DataError(
+                f"{file} is there with another content, from another --seed, --val-ratio or "
+                "--source. Choose another --target, or remove it."
+            )
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
+
+
+def finish(
+    data: Classification | Detection | Segmentation,
+    options: Options,
+    look: Callable[[], list[Problem]],
+) -> str:
+    """Writes the config, and finds what it and the pictures have wrong.
+
+    Args:
+        data: What the data set is like.
+        options: What the user asked for.
+        look: Decodes the files.
+
+    Returns:
+        What to do next.
+
+    Raises:
+        DataError: Anything is wrong.
+    """
+    name = options.target.resolve().name
+    file = write_config(data, options.target, name)
+    problems = find_problems(Config.fromfile(file), ("train", "val"))
+    report(problems + look(), options.target)
+    return (
+        f"{len(data.classes)} classes: {listed(data.classes)}\n"
+        f"Train with tools/dist_train.sh {file} 1."
+    )

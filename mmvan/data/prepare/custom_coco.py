@@ -1,0 +1,106 @@
+"""A data set of one's own for detection: pictures with annotations in COCO's format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mmvan.data.check.detection import CocoFiles
+from mmvan.data.check.problems import Problem, listed
+from mmvan.data.prepare.config import Detection
+from mmvan.data.prepare.custom import Choice, assign, finish, write_once
+from mmvan.data.prepare.dataset import Options, decoding_problems
+from mmvan.data.prepare.placing import Place, place
+from mmvan.errors import DataError
+
+__all__ = ["prepare_coco"]
+
+FOLDER = "images"
+
+
+def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) -> str:
+    """Lays pictures out in ``images`` with two annotation files, and writes a config.
+
+    Args:
+        options: What the user asked for; the sources hold the pictures.
+        annotations: A COCO annotation file, or one to train on and one to validate on.
+        choice: Which pictures to validate on if there is one file.
+
+    Returns:
+        What was done and what to do next.
+
+    Raises:
+        DataError: An annotation file cannot be used, or anything is wrong with the files.
+    """
+    contents = [_load(path) for path in annotations]
+    classes = _classes(contents, annotations)
+    splits = contents if len(contents) == 2 else _divide(contents[0], choice)
+    names = [str(image["file_name"]) for content in splits for image in content["images"]]
+    wanted = set(names)
+    placed = place(options.sources, lambda name: _place(name, wanted), options.target, options.link)
+    (options.target / FOLDER).mkdir(exist_ok=True)
+    for split, content in zip(("train", "val"), splits, strict=True):
+        file = options.target / "annotations" / f"instances_{split}.json"
+        write_once(file, json.dumps(content))
+
+    def look() -> list[Problem]:
+        folder = options.target / FOLDER
+        pictures = [folder / name for name in sorted(wanted) if (folder / name).is_file()]
+        return placed.problems(options.target) + decoding_problems(folder, pictures, options)
+
+    data = Detection(classes, all(map(_has_masks, contents)), options.partial)
+    train, val = (len(content["images"]) for content in splits)
+    return f"{train} pictures to train on, {val} to validate; {finish(data, options, look)}"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Reads an annotation file that the check of its form accepts."""
+    if not path.is_file():
+        raise DataError(f"--annotations {path}: no such file")
+    try:
+        form = CocoFiles().read(str(path))
+    except DataError as error:
+        raise DataError(f"--annotations {path}: {error}") from error
+    if not form.annotated or len(form.images) < 2:
+        raise DataError(f"--annotations {path}: expected annotations, and two images or more")
+    return json.loads(path.read_bytes())
+
+
+def _classes(contents: Sequence[dict[str, Any]], paths: Sequence[Path]) -> tuple[str, ...]:
+    tables = [tuple(str(entry["name"]) for entry in content["categories"]) for content in contents]
+    ids = [tuple(entry["id"] for entry in content["categories"]) for content in contents]
+    if len(set(tables)) > 1 or len(set(ids)) > 1:
+        raise DataError(
+            f"--annotations {paths[0]} and {paths[1]} have different categories: "
+            f"{listed(tables[0], 20)}; {listed(tables[1], 20)}. Expected the same names and ids "
+            "in the same order."
+        )
+    return tables[0]
+
+
+def _divide(content: dict[str, Any], choice: Choice) -> list[dict[str, Any]]:
+    """Two annotation files out of one; each annotation goes with its picture."""
+    splits = assign((str(image["file_name"]) for image in content["images"]), choice)
+    return [
+        _part(content, [i for i in content["images"] if splits[str(i["file_name"])] == split])
+        for split in ("train", "val")
+    ]
+
+
+def _part(content: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
+    ids = {image["id"] for image in images}
+    kept = [entry for entry in content["annotations"] if entry["image_id"] in ids]
+    return {**content, "images": images, "annotations": kept}
+
+
+def _place(name: str, wanted: Iterable[str]) -> Place | None:
+    """The place of a picture that an annotation file names by the end of its path."""
+    parts = PurePosixPath(name).parts
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((Place(f"{FOLDER}/{end}") for end in ends if end in wanted), None)
+
+
+def _has_masks(content: dict[str, Any]) -> bool:
+    return all(entry.get("segmentation") for entry in content["annotations"])

@@ -1,0 +1,110 @@
+"""A data set of one's own for classification: a folder of pictures for each class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from mmvan.data.check.problems import Problem, listed
+from mmvan.data.prepare.config import Classification
+from mmvan.data.prepare.custom import (
+    Choice,
+    assign,
+    common_folder,
+    finish,
+    list_pictures,
+    split_of,
+)
+from mmvan.data.prepare.dataset import Options, decoding_problems, files_of
+from mmvan.data.prepare.placing import Place, place
+from mmvan.errors import DataError
+
+__all__ = ["prepare_folders"]
+
+
+def prepare_folders(options: Options, choice: Choice) -> str:
+    """Lays class folders out as ``train/<class>`` and ``val/<class>``, with a config.
+
+    Args:
+        options: What the user asked for; the sources hold class folders, or ``train`` and ``val``
+            with class folders in them.
+        choice: Which pictures to validate on if the sources do not say so.
+
+    Returns:
+        What was done and what to do next.
+
+    Raises:
+        DataError: The sources have another form, or anything is wrong with the files.
+    """
+    paths = _paths(list_pictures(options.sources), choice)
+    _check_classes(paths.values())
+    places = {name: Place(path) for name, path in paths.items()}
+    placed = place(options.sources, places.get, options.target, options.link)
+    trained = sum(path.startswith("train/") for path in paths.values())
+    classes = tuple(sorted({path.split("/")[1] for path in paths.values()}))
+
+    def look() -> list[Problem]:
+        return placed.problems(options.target) + _picture_problems(options)
+
+    next_step = finish(Classification(classes, trained), options, look)
+    return f"{trained} pictures to train on, {len(paths) - trained} to validate; {next_step}"
+
+
+def _paths(names: list[str], choice: Choice) -> dict[str, str]:
+    """Paths in the target by the names of pictures in the sources."""
+    folder = common_folder(names)
+    inside = {name: str(PurePosixPath(name).relative_to(folder)) for name in names}
+    if all(split_of(path) for path in inside.values()):
+        return {n: f"{split_of(path)}/{path.partition('/')[2]}" for n, path in inside.items()}
+    by_class = defaultdict(list)
+    for path in inside.values():
+        by_class[path.partition("/")[0]].append(path)
+    # Each class is divided on its own, so that both splits have all of them.
+    splits: dict[str, str] = {}
+    for paths in by_class.values():
+        splits |= assign(paths, choice)
+    return {name: f"{splits[path]}/{path}" for name, path in inside.items()}
+
+
+def _check_classes(paths: Iterable[str]) -> None:
+    """Refuses pictures outside class folders, and classes that one split lacks."""
+    found: dict[str, set[str]] = {"train": set(), "val": set()}
+    loose = []
+    for path in paths:
+        split, *folders, _ = path.split("/")
+        if folders:
+            found[split].add(folders[0])
+        else:
+            loose.append(path)
+    if loose:
+        raise DataError(
+            f"--source: {len(loose)} pictures are in no class folder: {listed(loose, 20)}. "
+            "Expected <class>/<picture>, or the same in train and val; for pictures with "
+            "annotations name --annotations or --masks."
+        )
+    odd = found["train"] ^ found["val"]
+    if odd or len(found["train"]) < 2:
+        raise DataError(
+            f"--source: expected two or more class folders, the same in train and val, with two or "
+            f"more pictures each. Found {listed(sorted(found['train']))} in train and "
+            f"{listed(sorted(found['val']))} in val; in one only: {listed(sorted(odd), 20)}."
+        )
+
+
+def _picture_problems(options: Options) -> list[Problem]:
+    folders = {split: options.target / split for split in ("train", "val")}
+    names = {
+        split: {path.relative_to(folder).as_posix() for path in files_of(folder)}
+        for split, folder in folders.items()
+    }
+    problems = []
+    if both := tuple(sorted(names["train"] & names["val"])):
+        found = f"{len(both)} pictures to train on and to validate on"
+        fix = "choose another --target: this one was made with another --seed or --val-ratio"
+        expected = "each picture in one of train and val"
+        problems.append(Problem("val", str(folders["val"]), found, expected, fix, both))
+    for split, folder in folders.items():
+        pictures = [folder / name for name in sorted(names[split])]
+        problems += decoding_problems(folder, pictures, options)
+    return problems

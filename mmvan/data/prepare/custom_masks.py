@@ -1,0 +1,109 @@
+"""A data set of one's own for semantic segmentation: pictures and label maps of the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from mmvan.data.check.problems import Problem, listed
+from mmvan.data.prepare.config import Segmentation
+from mmvan.data.prepare.custom import (
+    Choice,
+    assign,
+    common_folder,
+    finish,
+    list_pictures,
+    split_of,
+)
+from mmvan.data.prepare.dataset import Options, decoding_problems
+from mmvan.data.prepare.pictures import LabelMap
+from mmvan.data.prepare.placing import Place, place
+from mmvan.errors import DataError
+
+__all__ = ["prepare_masks"]
+
+MAP_SUFFIX = ".png"
+
+
+def prepare_masks(
+    options: Options, masks: Sequence[Path], classes: tuple[str, ...], choice: Choice
+) -> str:
+    """Lays pictures and label maps out in ``images`` and ``annotations``, with a config.
+
+    Args:
+        options: What the user asked for; the sources hold the pictures.
+        masks: Folders and archives of label maps, PNG files named as their pictures.
+        classes: Class names: label i is the i-th of them, from 0.
+        choice: Which pictures to validate on if they are not in ``train`` and ``val``.
+
+    Returns:
+        What was done and what to do next.
+
+    Raises:
+        DataError: Names or suffixes do not fit, or anything is wrong with the files.
+    """
+    images = _stems(list_pictures(options.sources))
+    suffix = _one_suffix(images.values())
+    maps = _stems(list_pictures(masks, (MAP_SUFFIX,)))
+    splits = _splits(sorted(images), choice)
+    placed = [
+        place(where, _destination(stems, splits, kind).get, options.target, options.link)
+        for where, stems, kind in (
+            (options.sources, images, "images"),
+            (masks, maps, "annotations"),
+        )
+    ]
+
+    def look() -> list[Problem]:
+        conflicts = [problem for part in placed for problem in part.problems(options.target)]
+        return conflicts + _file_problems(options, suffix, len(classes))
+
+    data = Segmentation(classes, None, suffix, MAP_SUFFIX)
+    trained = sum(place.startswith("train/") for place in splits.values())
+    next_step = finish(data, options, look)
+    return f"{trained} pictures to train on, {len(splits) - trained} to validate; {next_step}"
+
+
+def _stems(names: list[str]) -> dict[str, str]:
+    """Names by their path in the common folder, without ending."""
+    folder = common_folder(names)
+    return {str(PurePosixPath(n).relative_to(folder).with_suffix("")): n for n in names}
+
+
+def _one_suffix(names: Iterable[str]) -> str:
+    suffixes = sorted({PurePosixPath(name).suffix for name in names})
+    if len(suffixes) > 1:
+        raise DataError(
+            f"--source: pictures that end in {listed(suffixes)}. mmseg's data sets know one "
+            "ending; convert or rename some."
+        )
+    return suffixes[0]
+
+
+def _splits(stems: Sequence[str], choice: Choice) -> dict[str, str]:
+    """Places without kind and ending: ``train/a`` of ``a``, or of ``train/a``."""
+    if all(split_of(stem) for stem in stems):
+        return {stem: f"{split_of(stem)}/{stem.partition('/')[2]}" for stem in stems}
+    return {stem: f"{split}/{stem}" for stem, split in assign(stems, choice).items()}
+
+
+def _destination(stems: dict[str, str], splits: dict[str, str], kind: str) -> dict[str, Place]:
+    """The place of each name; a label map without a picture stays where it is."""
+    return {
+        name: Place(f"{kind}/{splits[stem]}{PurePosixPath(name).suffix}")
+        for stem, name in stems.items()
+        if stem in splits
+    }
+
+
+def _file_problems(options: Options, suffix: str, labels: int) -> list[Problem]:
+    problems: list[Problem] = []
+    for split in ("train", "val"):
+        images, maps = (options.target / kind / split for kind in ("images", "annotations"))
+        pictures = sorted(images.rglob(f"*{suffix}"))
+        problems += decoding_problems(images, pictures, options)
+        paths = [(maps / path.relative_to(images)).with_suffix(MAP_SUFFIX) for path in pictures]
+        pairs = zip(paths, pictures, strict=True)
+        tasks = [LabelMap(path, picture, labels) for path, picture in pairs if path.is_file()]
+        problems += decoding_problems(maps, tasks, options)
+    return problems

@@ -1,0 +1,133 @@
+"""Looks into pictures and label maps, all of them, in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+__all__ = ["IGNORE", "LabelMap", "SegmentMap", "find_faults"]
+
+# The label that mmseg's losses and metrics leave out.
+IGNORE = 255
+_CHUNK = 32
+_MAX_VALUES = 10
+Task = TypeVar("Task", "Path", "LabelMap", "SegmentMap")
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A label map with the picture that it belongs to.
+
+    Args:
+        path: The label map.
+        image: Its picture.
+        labels: Labels are below this number, or ``IGNORE``.
+    """
+
+    path: Path
+    image: Path
+    labels: int
+
+
+@dataclass(frozen=True)
+class SegmentMap:
+    """A panoptic map.
+
+    Args:
+        path: The PNG, whose colours are the segments' ids.
+        ids: The ids that its annotation describes.
+        size: Width and height of the picture by its annotation.
+    """
+
+    path: Path
+    ids: frozenset[int]
+    size: tuple[int, int]
+
+
+def find_faults(tasks: Sequence[Task], workers: int, title: str) -> list[str]:
+    """Decodes files and compares them with what belongs to them.
+
+    Args:
+        tasks: Pictures, label maps or panoptic maps.
+        workers: Number of processes; 0 works in this one.
+        title: What is looked at, for the progress bar.
+
+    Returns:
+        A line for each faulty file: its name, and what is wrong with it.
+    """
+    if not workers:
+        return _faults(track(map(_fault, tasks), title, len(tasks)), tasks)
+    with ProcessPoolExecutor(workers) as pool:
+        results = pool.map(_fault, tasks, chunksize=_CHUNK)
+        return _faults(track(results, title, len(tasks)), tasks)
+
+
+def _faults(results: Iterable[str], tasks: Sequence[Task]) -> list[str]:
+    return [
+        f"{task.name if isinstance(task, Path) else task.path.name}: {fault}"
+        for task, fault in zip(tasks, results, strict=True)
+        if fault
+    ]
+
+
+def _fault(task: Path | LabelMap | SegmentMap) -> str:
+    """Says what is wrong with a file; an empty string if nothing is."""
+    try:
+        if isinstance(task, LabelMap):
+            return _label_map_fault(task)
+        if isinstance(task, SegmentMap):
+            return _segment_map_fault(task)
+        return _picture_fault(task)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return f"cannot be decoded: {error}"
+
+
+def _picture_fault(path: Path) -> str:
+    with Image.open(path) as picture:
+        picture.load()
+    return ""
+
+
+def _label_map_fault(task: LabelMap) -> str:
+    with Image.open(task.path) as picture:
+        if picture.mode not in ("L", "P", "I", "I;16"):
+            return f"of mode {picture.mode}; expected one channel of class indices"
+        labels, size = np.asarray(picture), picture.size
+    with Image.open(task.image) as picture:
+        if picture.size != size:
+            return f"of size {_by(size)}, but {task.image.name} of size {_by(picture.size)}"
+    wrong = [value for value in np.unique(labels) if value >= task.labels and value != IGNORE]
+    if wrong:
+        return f"values {_values(wrong)}; expected 0 to {task.labels - 1}, or {IGNORE} to ignore"
+    return ""
+
+
+def _segment_map_fault(task: SegmentMap) -> str:
+    with Image.open(task.path) as picture:
+        colours = np.asarray(picture.convert("RGB")).astype(np.int64)
+        if picture.size != task.size:
+            return f"of size {_by(picture.size)}; expected {_by(task.size)}"
+    # COCO's panoptic format: id = R + 256 G + 256^2 B, 0 where nothing is marked.
+    found = set(np.unique(colours @ np.array([1, 256, 65536])).tolist()) - {0}
+    if found - task.ids:
+        return f"segments that the annotation does not describe: {_values(found - task.ids)}"
+    if task.ids - found:
+        return f"without segments that the annotation describes: {_values(task.ids - found)}"
+    return ""
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _values(values: Iterable[int]) -> str:
+    ordered = sorted(values)
+    more = f" and {len(ordered) - _MAX_VALUES} more" if len(ordered) > _MAX_VALUES else ""
+    return ", ".join(str(value) for value in ordered[:_MAX_VALUES]) + more
