@@ -11,6 +11,7 @@ import pytest
 from mmengine.config import Config
 
 from mmvan.data.sample import SAMPLE_CATEGORIES, SAMPLE_CLASSES, SAMPLE_SEGMENTS, prepare
+from mmvan.data.sample.catalog import GROUNDS
 
 COUNTS = {"cls": (2, 1), "det": (24, 6), "seg": (4, 2)}
 
@@ -79,6 +80,30 @@ def detection_config(root: Path) -> Config:
     return _config("mmdet", {"roi_head": heads}, train, val, evaluator)
 
 
+def panoptic_config(root: Path) -> Config:
+    """A config of mmdet for the panoptic sample data, reduced to what the checks read."""
+    names = {
+        "classes": (*SAMPLE_CATEGORIES, *GROUNDS),
+        "thing_classes": SAMPLE_CATEGORIES,
+        "stuff_classes": GROUNDS,
+    }
+    train, val = (
+        {
+            "type": "CocoPanopticDataset",
+            "data_root": str(root / "coco"),
+            "ann_file": f"annotations/panoptic_{split}2017.json",
+            "data_prefix": {
+                "img": f"{split}2017/",
+                "seg": f"annotations/panoptic_{split}2017/",
+            },
+            "metainfo": names,
+        }
+        for split in ("train", "val")
+    )
+    model = {"panoptic_head": {"num_things_classes": 5, "num_stuff_classes": 3}}
+    return _config("mmdet", model, train, val, {"type": "mmvan.PanopticQuality"})
+
+
 def segmentation_config(root: Path) -> Config:
     """A config of mmseg for the sample ADE20K data, reduced to what the checks read."""
     train, val = (
@@ -103,5 +128,6 @@ def configs() -> dict[str, Callable[[Path], Config]]:
     return {
         "cls": classification_config,
         "det": detection_config,
+        "pan": panoptic_config,
         "seg": segmentation_config,
     }

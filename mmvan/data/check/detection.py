@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmvan.data.check.panoptic import Segmented, form_problem, segment_problems
 from mmvan.data.check.problems import Problem, listed, similar
 from mmvan.data.check.sources import Source, advice, list_files
 from mmvan.errors import DataError
@@ -18,11 +19,13 @@ __all__ = ["COCO_LAYOUT", "CocoFile", "CocoFiles", "coco_problems", "untrained_p
 
 # mmdet's class that reads COCO files.
 COCO_LAYOUT = "CocoDataset"
-# What mmdet's CocoDataset reads from the entries of each table.
+# What mmdet's CocoDataset and, of `segments_info`, CocoPanopticDataset read from the entries of
+# each table.
 FIELDS = {
     "images": ("id", "file_name", "height", "width"),
     "categories": ("id", "name"),
     "annotations": ("image_id", "category_id", "bbox", "area"),
+    "segments_info": ("id", "category_id", "bbox", "area"),
 }
 HEAD_BYTES = 40
 # Key of a config that is meant to train on categories without any object, as on a part of COCO.
@@ -40,6 +43,7 @@ class CocoFile:
         annotated: Whether it has a table of annotations.
         stray: Annotations that point to an image or a category that is not in its tables, each
             described.
+        segmented: The pictures with their segments in a panoptic file; None in another.
     """
 
     images: list[str]
@@ -47,6 +51,7 @@ class CocoFile:
     trainable: set[str]
     annotated: bool
     stray: tuple[str, ...] = ()
+    segmented: tuple[Segmented, ...] | None = None
 
 
 def _load(path: str) -> Any:
@@ -63,22 +68,70 @@ def _load(path: str) -> Any:
         raise DataError(f"not JSON: bytes that are no text; it begins with {start}") from error
 
 
-def _table(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """Returns one table after a look at all its entries.
+def _table(content: dict[str, Any], name: str, place: str = "") -> list[dict[str, Any]]:
+    """Returns one table, which stands at a place of the file, after a look at all its entries.
 
     Raises:
         DataError: If it is not a list, or an entry lacks a field.
     """
     entries = content[name]
+    table = f"{place}{name}"
     if not isinstance(entries, list):
-        raise DataError(f"{name} is of type {type(entries).__name__}, not a list")
+        raise DataError(f"{table} is of type {type(entries).__name__}, not a list")
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            raise DataError(f"{name}[{index}] is of type {type(entry).__name__}, not an object")
+            raise DataError(f"{table}[{index}] is of type {type(entry).__name__}, not an object")
         lacking = [field for field in FIELDS[name] if field not in entry]
         if lacking:
-            raise DataError(f"{name}[{index}] has no {' and no '.join(lacking)}")
+            raise DataError(f"{table}[{index}] has no {' and no '.join(lacking)}")
     return entries
+
+
+def _is_panoptic(content: dict[str, Any]) -> bool:
+    entries = content.get("annotations")
+    return isinstance(entries, list) and any(
+        isinstance(entry, dict) and "segments_info" in entry for entry in entries
+    )
+
+
+def _segments(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the segments of a panoptic file with their places and the image of their picture.
+
+    Raises:
+        DataError: If an entry lacks a field.
+    """
+    for index, entry in enumerate(content["annotations"]):
+        place = f"annotations[{index}]"
+        lacking = [field for field in ("image_id", "segments_info") if field not in entry]
+        if lacking:
+            raise DataError(f"{place} has no {' and no '.join(lacking)}")
+        for number, segment in enumerate(_table(entry, "segments_info", f"{place}.")):
+            yield f"{place}.segments_info[{number}]", {**segment, "image_id": entry["image_id"]}
+
+
+def _segmented(content: dict[str, Any]) -> tuple[Segmented, ...]:
+    """Returns the pictures of a sound panoptic file that have an image, with their segments."""
+    images = {entry["id"]: entry for entry in content["images"]}
+    return tuple(
+        Segmented(
+            str(image["file_name"]),
+            (image["height"], image["width"]),
+            tuple(segment["id"] for segment in entry["segments_info"]),
+        )
+        for entry in content["annotations"]
+        if (image := images.get(entry["image_id"]))
+    )
+
+
+def _annotations(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Returns objects or segments with their places in the file."""
+    if _is_panoptic(content):
+        lacking = [c["name"] for c in content["categories"] if "isthing" not in c]
+        if lacking:
+            raise DataError(f"categories without isthing in a panoptic file: {listed(lacking)}")
+        return list(_segments(content))
+    entries = _table(content, "annotations")
+    return [(f"annotations[{index}]", entry) for index, entry in enumerate(entries)]
 
 
 def _trainable(annotation: dict[str, Any]) -> bool:
@@ -89,12 +142,14 @@ def _trainable(annotation: dict[str, Any]) -> bool:
 
 
 def _stray(
-    annotations: list[dict[str, Any]], images: Container[Any], categories: Container[Any]
+    annotations: Iterable[tuple[str, Mapping[str, Any]]],
+    images: Container[Any],
+    categories: Container[Any],
 ) -> Iterator[str]:
-    for index, entry in enumerate(annotations):
+    for place, entry in annotations:
         for field, known in (("image_id", images), ("category_id", categories)):
             if entry[field] not in known:
-                yield f"annotations[{index}] with {field} {entry[field]}"
+                yield f"{place} with {field} {entry[field]}"
 
 
 def _read(path: str) -> CocoFile:
@@ -108,14 +163,20 @@ def _read(path: str) -> CocoFile:
     annotated = "annotations" in content
     names = {entry["id"]: str(entry["name"]) for entry in _table(content, "categories")}
     images = {entry["id"]: str(entry["file_name"]) for entry in _table(content, "images")}
-    annotations = _table(content, "annotations") if annotated else []
+    annotations = _annotations(content) if annotated else []
     trainable = {
         names[entry["category_id"]]
-        for entry in annotations
+        for _, entry in annotations
         if entry["category_id"] in names and entry["image_id"] in images and _trainable(entry)
     }
-    stray = tuple(_stray(annotations, images, names))
-    return CocoFile(list(images.values()), list(names.values()), trainable, annotated, stray)
+    return CocoFile(
+        images=list(images.values()),
+        categories=list(names.values()),
+        trainable=trainable,
+        annotated=annotated,
+        stray=tuple(_stray(annotations, images, names)),
+        segmented=_segmented(content) if _is_panoptic(content) else None,
+    )
 
 
 class CocoFiles:
@@ -224,12 +285,16 @@ def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
     if broken:
         return [broken]
     content = files.read(source.ann_file)
+    other_form = form_problem(source, content.segmented) if content.annotated else None
+    if other_form:
+        return [other_form]
     problems = (
         _class_problem(source, content),
         _missing_images(source, content),
         _stray_annotations(source, content),
     )
-    return [problem for problem in problems if problem]
+    segments = segment_problems(source, content.segmented) if content.segmented else []
+    return [*(problem for problem in problems if problem), *segments]
 
 
 def untrained_problems(cfg: Config, sources: list[Source], files: CocoFiles) -> list[Problem]:

@@ -16,6 +16,8 @@ __all__ = ["head_problems"]
 # Under these keys the libraries keep the heads whose `num_classes` is that of the data set. Others
 # count something else, as the semantic head of a panoptic model does.
 HEADS = ("head", "bbox_head", "mask_head", "decode_head", "auxiliary_head")
+# What the heads of panoptic models count, and where the metainfo of the data set names it.
+PANOPTIC = {"num_things_classes": "thing_classes", "num_stuff_classes": "stuff_classes"}
 
 
 def _walk(key: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -29,18 +31,23 @@ def _walk(key: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _walk(f"{key}[{index}]", part)
 
 
-def _heads(model: Any) -> Iterator[tuple[str, int]]:
+def _heads(model: Any) -> Iterator[tuple[str, int, str]]:
+    """Yields the keys of numbers of classes, the numbers, and where the metainfo names them."""
     for key, options in _walk("model", model):
+        for count in PANOPTIC.keys() & options.keys():
+            yield f"{key}.{count}", options[count], PANOPTIC[count]
         name = key.rpartition(".")[2].partition("[")[0]
         number = options.get("num_classes")
         if name in HEADS and isinstance(number, int) and not options.get("class_agnostic"):
-            yield f"{key}.num_classes", number
+            yield f"{key}.num_classes", number, "classes"
 
 
-def _count(source: Source) -> int:
-    if source.classes:
-        return len(source.classes)
-    return len(class_folders(source)) if source.layout == FOLDER_LAYOUT else 0
+def _count(source: Source, names: str) -> int:
+    """Returns how many classes a data set has; 0 if it does not say."""
+    found = source.names(names)
+    if found is not None or source.layout != FOLDER_LAYOUT:
+        return len(found or ())
+    return len(class_folders(source))
 
 
 def head_problems(cfg: Config, sources: list[Source]) -> list[Problem]:
@@ -52,11 +59,11 @@ def head_problems(cfg: Config, sources: list[Source]) -> list[Problem]:
     """
     problems = []
     for source in sources:
-        count = _count(source)
-        for key, number in _heads(cfg.get("model")):
+        for key, number, names in sorted(_heads(cfg.get("model"))):
+            count = _count(source, names)
             if count and number != count:
                 found = f"a head for {number} classes"
-                expected = f"{count}, the number of classes of {source.key}"
-                fix = f"--cfg-options {key}={count}, or correct metainfo.classes of the data set"
+                expected = f"{count}, the number of {names.replace('_', ' ')} of {source.key}"
+                fix = f"--cfg-options {key}={count}, or correct metainfo.{names} of the data set"
                 problems.append(Problem(key, str(number), found, expected, fix))
     return problems

@@ -92,11 +92,15 @@ class Source:
     @property
     def classes(self) -> tuple[str, ...] | None:
         """Class names by the config, else by the data set's class; None if neither says."""
-        names = (self.options.get("metainfo") or {}).get("classes") or self.options.get("classes")
+        return self.names("classes")
+
+    def names(self, key: str) -> tuple[str, ...] | None:
+        """Names under a key of the metainfo, such as ``thing_classes``; see :attr:`classes`."""
+        names = (self.options.get("metainfo") or {}).get(key) or self.options.get(key)
         if isinstance(names, str):
             names = list_from_file(names) if Path(names).is_file() else None
         if names is None:
-            names = getattr(self.dataset_type, "METAINFO", {}).get("classes")
+            names = getattr(self.dataset_type, "METAINFO", {}).get(key)
         return tuple(names) if names else None
 
     def option(self, name: str) -> Any:

@@ -8,6 +8,8 @@ __all__ = [
     "CATEGORY_IDS",
     "CLASS_FOLDERS",
     "GROUNDS",
+    "GROUND_IDS",
+    "GROUND_PALETTE",
     "KINDS",
     "NUM_CATEGORIES",
     "SAMPLE_CATEGORIES",
@@ -73,5 +75,8 @@ SAMPLE_CATEGORY_PALETTE = (
 UNLABELLED = 0
 # Label i + 1 in the ground maps is GROUNDS[i].
 GROUNDS = ("sky", "grass", "water")
+# Their categories in panoptic files: after the objects', with gaps as in COCO.
+GROUND_IDS = (92, 95, 187)
+GROUND_PALETTE = ((6, 230, 230), (4, 200, 3), (61, 80, 250))
 SAMPLE_SEGMENTS = (*GROUNDS, *SAMPLE_CATEGORIES)
-SAMPLE_SEGMENT_PALETTE = ((6, 230, 230), (4, 200, 3), (61, 80, 250), *SAMPLE_CATEGORY_PALETTE)
+SAMPLE_SEGMENT_PALETTE = (*GROUND_PALETTE, *SAMPLE_CATEGORY_PALETTE)

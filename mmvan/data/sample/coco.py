@@ -1,4 +1,4 @@
-"""Writes sample scenes as a COCO instance data set."""
+"""Writes sample scenes as a COCO data set with instances and panoptic segments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools import mask as mask_api
 
+from mmvan.data.panoptic import encode_ids
 from mmvan.data.sample.catalog import CATEGORY_IDS, SAMPLE_CATEGORIES
+from mmvan.data.sample.panoptic import panoptic_categories, panoptic_segments
 from mmvan.data.sample.pictures import generator, scene_size, write_jpeg
 from mmvan.data.sample.scenes import Picture, draw_scene
 
@@ -109,25 +112,51 @@ def annotate(picture: Picture) -> list[dict[str, Any]]:
     return annotations
 
 
-def _header() -> dict[str, Any]:
-    return {
-        "info": {"description": "mmvan sample data, drawn by a program", "version": "1"},
-        "licenses": [
-            {
-                "id": 1,
-                "name": "Apache License 2.0",
-                "url": "https://www.apache.org/licenses/LICENSE-2.0",
-            }
-        ],
-        "categories": [
-            {"id": number, "name": name, "supercategory": "shape"}
-            for number, name in zip(CATEGORY_IDS, SAMPLE_CATEGORIES, strict=True)
-        ],
+def _categories() -> list[dict[str, Any]]:
+    return [
+        {"id": number, "name": name, "supercategory": "shape"}
+        for number, name in zip(CATEGORY_IDS, SAMPLE_CATEGORIES, strict=True)
+    ]
+
+
+def _write_annotations(
+    path: Path,
+    categories: list[dict[str, Any]],
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+) -> None:
+    licence = {
+        "id": 1,
+        "name": "Apache License 2.0",
+        "url": "https://www.apache.org/licenses/LICENSE-2.0",
     }
+    content = {
+        "info": {"description": "mmvan sample data, drawn by a program", "version": "1"},
+        "licenses": [licence],
+        "categories": categories,
+        "images": images,
+        "annotations": annotations,
+    }
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _write_panoptic(folder: Path, image_id: int, picture: Picture) -> dict[str, Any]:
+    """Writes the PNG of a scene.
+
+    Returns:
+        Its entry of the annotation file.
+    """
+    ids, segments = panoptic_segments(picture, MIN_AREA)
+    name = f"{image_id:012d}.png"
+    Image.fromarray(encode_ids(ids)).save(folder / name)
+    return {"image_id": image_id, "file_name": name, "segments_info": segments}
 
 
 def write_coco(root: Path, seed: int, split: str, count: int) -> Iterator[Path]:
-    """Writes one split as ``<split>2017/*.jpg`` and ``annotations/instances_<split>2017.json``.
+    """Writes one split as ``<split>2017/*.jpg`` with files in ``annotations``.
+
+    These are ``instances_<split>2017.json``, ``panoptic_<split>2017.json`` and
+    ``panoptic_<split>2017/*.png``.
 
     Args:
         root: The data set's directory.
@@ -140,6 +169,10 @@ def write_coco(root: Path, seed: int, split: str, count: int) -> Iterator[Path]:
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    panoptic: list[dict[str, Any]] = []
+    folder = root / "annotations"
+    pngs = folder / f"panoptic_{split}2017"
+    pngs.mkdir(parents=True)
     first = FIRST_IMAGE_ID[split]
     for image_id in range(first, first + count):
         rng = generator(seed, "coco", split, image_id)
@@ -152,8 +185,9 @@ def write_coco(root: Path, seed: int, split: str, count: int) -> Iterator[Path]:
         for annotation in annotate(picture):
             numbered = {"id": first + len(annotations), "image_id": image_id}
             annotations.append(numbered | annotation)
+        panoptic.append(_write_panoptic(pngs, image_id, picture))
         yield write_jpeg(root / f"{split}2017" / name, image)
-    path = root / "annotations" / f"instances_{split}2017.json"
-    path.parent.mkdir(exist_ok=True)
-    content = _header() | {"images": images, "annotations": annotations}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    _write_annotations(folder / f"instances_{split}2017.json", _categories(), images, annotations)
+    _write_annotations(
+        folder / f"panoptic_{split}2017.json", panoptic_categories(), images, panoptic
+    )

@@ -17,6 +17,9 @@ from mmvan.data.sample.ade20k import write_ade20k
 from mmvan.data.sample.catalog import (
     CATEGORY_IDS,
     CLASS_FOLDERS,
+    GROUND_IDS,
+    GROUND_PALETTE,
+    GROUNDS,
     SAMPLE_CATEGORIES,
     SAMPLE_CATEGORY_PALETTE,
     SAMPLE_CLASSES,
@@ -32,7 +35,7 @@ __all__ = ["MANIFEST", "SAMPLE_TASKS", "SampleTask", "prepare"]
 MANIFEST = "manifest.json"
 GENERATOR = "mmvan sample data"
 # To be raised whenever the same seed gives other files than before.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,13 @@ SAMPLE_TASKS = {
         write_coco,
         (450, 60),
         SAMPLE_CATEGORIES,
-        {"category_ids": CATEGORY_IDS, "palette": SAMPLE_CATEGORY_PALETTE},
+        {
+            "category_ids": CATEGORY_IDS,
+            "palette": SAMPLE_CATEGORY_PALETTE,
+            "stuff": GROUNDS,
+            "stuff_ids": GROUND_IDS,
+            "stuff_palette": GROUND_PALETTE,
+        },
     ),
     "seg": SampleTask(
         "ade20k",

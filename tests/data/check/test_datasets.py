@@ -19,7 +19,7 @@ def report(cfg: Config, *loaders: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("task", ("cls", "det", "seg"))
+@pytest.mark.parametrize("task", ("cls", "det", "pan", "seg"))
 def test_sound_data_pass(sample_root: Path, configs: Configs, task: str) -> None:
     cfg = configs[task](sample_root)
     check_datasets(cfg)
@@ -27,7 +27,7 @@ def test_sound_data_pass(sample_root: Path, configs: Configs, task: str) -> None
     assert "1 problem with" in report(cfg)
 
 
-@pytest.mark.parametrize("task", ("cls", "det", "seg"))
+@pytest.mark.parametrize("task", ("cls", "det", "pan", "seg"))
 def test_missing_root_names_key_path_neighbours_and_remedy(
     own_root: Path, configs: Configs, task: str
 ) -> None:

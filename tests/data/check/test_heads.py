@@ -22,6 +22,8 @@ Configs = dict[str, Callable[[Path], Config]]
         ("cls", "model.head.num_classes", 1000, 10),
         ("det", "model.roi_head.bbox_head.num_classes", 80, 5),
         ("det", "model.roi_head.mask_head.num_classes", 4, 5),
+        ("pan", "model.panoptic_head.num_things_classes", 80, 5),
+        ("pan", "model.panoptic_head.num_stuff_classes", 53, 3),
         ("seg", "model.decode_head.num_classes", 150, 8),
     ),
 )
@@ -35,7 +37,9 @@ def test_the_key_and_both_numbers_are_named(
     text = str(caught.value)
     assert text.startswith("1 problem ")
     assert f"1. {key}: {wrong}\n   found:    a head for {wrong} classes\n" in text
-    assert f"expected: {right}, the number of classes of train_dataloader.dataset" in text
+    names = {"num_things_classes": "thing classes", "num_stuff_classes": "stuff classes"}
+    counted = names.get(key.rpartition(".")[2], "classes")
+    assert f"expected: {right}, the number of {counted} of train_dataloader.dataset" in text
     assert f"--cfg-options {key}={right}" in text
 
 

@@ -24,7 +24,7 @@ def test_same_seed_same_files_and_other_seed_other_pictures(tmp_path: Path, name
         made.append(contents(tmp_path / str(run)))
     assert made[0] == made[1]
     pictures = [path for path in made[0] if path.lower().endswith((".jpg", ".jpeg", ".png"))]
-    assert len(pictures) == {"cls": 30, "det": 3, "seg": 6}[name]
+    assert len(pictures) == {"cls": 30, "det": 6, "seg": 6}[name]
     assert all(made[0][path] != made[2][path] for path in pictures)
 
 
