@@ -42,11 +42,13 @@ def adapt_state_dict(
             _explain(found, prefix, problems, describe_arch(read_arch(_named(whole))))
         )
 
-    for key in [key for key in state_dict if key.startswith(prefix)]:
+    given = [key for key in state_dict if key.startswith(prefix)]
+    unused = others + [key for key in given if not key.startswith(found.prefix)]
+    for key in given:
         del state_dict[key]
     state_dict.update({prefix + own: tensor for own, tensor in tensors.items()})
-    if found.layout.name != "mmvan" or others:
-        dropped = f"; not used here: {listing(others)}" if others else ""
+    if found.layout.name != "mmvan" or unused:
+        dropped = f"; not used here: {listing(unused)}" if unused else ""
         print_log(
             f"VAN backbone: {len(tensors)} tensors loaded from the {found.layout.name} layout"
             f"{dropped}",

@@ -111,7 +111,7 @@ class Layout:
                 return self._stage(match)
         return None
 
-    @property
+    @cached_property
     def stem(self) -> str:
         """The layout's name for the weight of the first convolution, which every VAN has."""
         return self.key("stages.0.embed.proj.weight")

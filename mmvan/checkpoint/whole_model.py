@@ -154,15 +154,24 @@ def _keep_heads_of_other_classes(
     state_dict: MutableMapping[str, Any], prefix: str, expected: Mapping[str, Tensor]
 ) -> None:
     """Keep the model's own values where only the number of outputs differs."""
-    kept = []
-    for name, own in expected.items():
-        other = state_dict.get(prefix + name)
-        if other is None or other.shape == own.shape or other.shape[1:] != own.shape[1:]:
-            continue
-        state_dict[prefix + name] = own
-        kept.append(f"{name} ({len(other)} outputs instead of {len(own)})")
-    if kept:
+    differing = {
+        name: other
+        for name, own in expected.items()
+        if (other := state_dict.get(prefix + name)) is not None and other.shape != own.shape
+    }
+    if not all(_only_outputs_differ(other, expected[name]) for name, other in differing.items()):
+        return  # Not the classes, but another neck or head: PyTorch and MMEngine list all of it.
+    state_dict.update({prefix + name: expected[name] for name in differing})
+    if differing:
+        kept = (
+            f"{name} ({len(other)} outputs instead of {len(expected[name])})"
+            for name, other in differing.items()
+        )
         print_log(
             f"made for another number of classes, left as initialised: {listing(kept)}",
             logger="current",
         )
+
+
+def _only_outputs_differ(other: Tensor, own: Tensor) -> bool:
+    return other.dim() == own.dim() > 0 and other.shape[1:] == own.shape[1:]
