@@ -57,5 +57,6 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=12, val_interval=2)
+auto_scale_lr = dict(base_batch_size=32)
 # Drawn larger, so that the labels can be read.
 default_hooks = dict(logger=dict(interval=10), visualization=dict(rescale_factor=4))

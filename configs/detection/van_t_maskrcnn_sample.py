@@ -62,5 +62,6 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=2, val_interval=1)
+auto_scale_lr = dict(base_batch_size=4)
 default_hooks = dict(logger=dict(interval=10))
 randomness = dict(seed=0)

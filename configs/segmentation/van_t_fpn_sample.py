@@ -68,5 +68,6 @@ param_scheduler = [
     dict(type="PolyLR", power=0.9, eta_min=0.0, begin=40, end=660, by_epoch=False),
 ]
 train_cfg = dict(max_iters=660, val_interval=220)
+auto_scale_lr = dict(base_batch_size=4)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=220))
 randomness = dict(seed=0)

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mmvan.data.check import check_datasets
+from mmvan.engine.batch import batch_of, describe_batch, divide_base_batch, loader_batch_size
 from mmvan.engine.config import task_of
 from mmvan.engine.device import DEVICES, check_gpu_count
 from mmvan.engine.processes import (
@@ -95,6 +96,8 @@ def prepare(
     if converted:
         processes.announce(f"SyncBN needs several GPU processes: {converted} settings became BN")
     processes.announce(start_line(cfg, processes, device, training=training))
+    if training:
+        divide_base_batch(cfg, batch_of(cfg, processes).accumulation)
     if on_cpu and processes.distributed:
         use_cpu_data_parallel(cfg)
         start_gloo(cfg, processes)
@@ -125,18 +128,19 @@ def start_line(cfg: Config, processes: Processes, device: str, *, training: bool
         training: Whether to state the training batch and learning rate, or the test batch.
 
     Returns:
-        str: Task, config, processes x device, backend, batch, and learning rate.
+        str: Task, config, processes x device, backend, batch, and how batch and learning rate
+        compare with the recipe.
     """
-    loader = cfg.train_dataloader if training else cfg.test_dataloader
-    batch = _batch_size(loader)
-    total = batch * processes.world_size
     parts = [
         f"{'train' if training else 'test'} {task_of(cfg)}",
         str(cfg.filename),
         f"{processes.world_size} x {device}{_backend(processes, device)}",
-        f"batch {batch} x {processes.world_size} = {total}",
     ]
-    return " | ".join(parts + ([_learning_rate(cfg, total)] if training else []))
+    if training:
+        return " | ".join(parts + describe_batch(batch_of(cfg, processes), cfg, device))
+    batch = loader_batch_size(cfg.test_dataloader)
+    total = batch * processes.world_size
+    return " | ".join([*parts, f"batch {batch} x {processes.world_size} = {total}"])
 
 
 def _backend(processes: Processes, device: str) -> str:
@@ -148,21 +152,6 @@ def _backend(processes: Processes, device: str) -> str:
     if processes.distributed:
         parts.append(f"connected by {backend}")
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def _batch_size(loader: Any) -> int:
-    return int(loader.get("batch_size") or loader["batch_sampler"]["batch_size"])
-
-
-def _learning_rate(cfg: Config, total: int) -> str:
-    rate = cfg.optim_wrapper.get("optimizer", {}).get("lr")
-    scaling = cfg.get("auto_scale_lr") or {}
-    if rate is None:
-        return "lr set by the optimizer"
-    if not scaling.get("enable"):
-        return f"lr {rate:g}"
-    base = scaling["base_batch_size"]
-    return f"lr {rate * total / base:g} ({rate:g} scaled from a total batch of {base})"
 
 
 def _stack_images_when_loading(cfg: Config) -> None:

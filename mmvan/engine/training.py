@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvan.checkpoint.outline import check_checkpoint
+from mmvan.engine.accumulation import AUTO, accumulate_gradients
 from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.processes import Processes
 from mmvan.errors import ConfigError
@@ -39,7 +40,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--auto-scale-lr",
         action="store_true",
-        help="scale the learning rate by total batch / auto_scale_lr.base_batch_size",
+        help="scale the learning rate by effective batch / auto_scale_lr.base_batch_size",
+    )
+    add(
+        "--accumulate",
+        type=_number_or_auto,
+        metavar="{N,auto}",
+        help="sum the gradients of N batches before each step of the optimizer, with a schedule of "
+        "as many steps; auto takes the N that makes the recipe's batch",
     )
     add("--no-validate", action="store_true", help="do not evaluate during training")
     add("--seed", type=int, help="seed of everything random (default: drawn and logged)")
@@ -77,6 +85,8 @@ def apply_training_options(
         _average_weights(cfg, args.ema)
     if args.auto_scale_lr:
         _scale_lr(cfg)
+    if args.accumulate:
+        accumulate_gradients(cfg, args.accumulate, processes)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.seed is not None:
@@ -85,6 +95,12 @@ def apply_training_options(
         # cuBLAS is deterministic only with a workspace of a fixed size (NVIDIA's documentation).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         _set_randomness(cfg, "deterministic", True)
+
+
+def _number_or_auto(text: str) -> str:
+    if text == AUTO or (text.isascii() and text.isdigit() and int(text) > 0):
+        return text
+    raise argparse.ArgumentTypeError(f"expected a positive number or {AUTO}, got {text!r}")
 
 
 def _resume(cfg: Config, source: str, processes: Processes) -> None:

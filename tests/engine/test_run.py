@@ -90,7 +90,8 @@ def test_cpu_processes_use_gloo_and_plain_batch_norm(
     assert capsys.readouterr().out.splitlines() == [
         "SyncBN needs several GPU processes: 1 settings became BN",
         "train detection | configs/van_b.py | 2 x cpu (no GPU found, connected by gloo) | "
-        "batch 4 x 2 = 8 | lr 0.0002",
+        "2 processes x batch 4 x accumulation 1 = effective batch 8 | lr 0.0002 | "
+        "recipe: batch not stated (auto_scale_lr.base_batch_size)",
     ]
 
 
@@ -146,20 +147,23 @@ def test_classification_loaders_stack_their_images(
     assert ("collate_fn" in cfg.train_dataloader) is collates
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    (
-        (
-            {"auto_scale_lr": {"enable": True, "base_batch_size": 16}},
-            "lr 0.0001 (0.0002 scaled from a total batch of 16)",
-        ),
-        ({"auto_scale_lr": {"enable": False, "base_batch_size": 16}}, "lr 0.0002"),
-        ({"optim_wrapper": {"optimizer": {"type": "Adafactor"}}}, "lr set by the optimizer"),
-    ),
-)
-def test_start_line_states_the_learning_rate(settings: dict[str, Any], expected: str) -> None:
-    line = start_line(config(**settings), TWO, "cuda", training=True)
-    assert line.split(" | ")[2:] == ["2 x cuda (connected by nccl)", "batch 4 x 2 = 8", expected]
+def test_start_line_of_a_training_sets_the_batch_beside_the_recipe() -> None:
+    cfg = config(auto_scale_lr={"enable": False, "base_batch_size": 16})
+    assert start_line(cfg, TWO, "cuda", training=True).split(" | ")[2:] == [
+        "2 x cuda (connected by nccl)",
+        "2 GPUs x batch 4 x accumulation 1 = effective batch 8",
+        "lr 0.0002",
+        "recipe: batch 16, lr 0.0002: 2 times this batch; add --accumulate 2 or --auto-scale-lr",
+    ]
+
+
+def test_mmengine_scales_by_the_effective_batch(calls: list[Any]) -> None:
+    scaling = {"enable": True, "base_batch_size": 16}
+    cfg = config(auto_scale_lr=scaling, optim_wrapper={"accumulative_counts": 2})
+    prepare(cfg, TWO, "cpu", training=True, check_data=False)
+    assert calls == ["gloo"]
+    # 4 x 2 images here, 8 per accumulated half of the recipe's batch: MMEngine's ratio is 1.
+    assert cfg.auto_scale_lr.base_batch_size == 8
 
 
 def test_start_line_of_a_test_and_hidden_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

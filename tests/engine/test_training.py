@@ -147,6 +147,24 @@ def test_auto_scale_lr(cfg: Config) -> None:
     assert cfg.auto_scale_lr == {"base_batch_size": 16, "enable": True}
 
 
+def test_accumulate(cfg: Config) -> None:
+    cfg.merge_from_dict({"train_dataloader": {"batch_size": 2}, "train_cfg": {"max_iters": 10}})
+    cfg.auto_scale_lr = {"base_batch_size": 16}
+    apply(cfg, "--accumulate", "auto", "--ema")
+    assert cfg.optim_wrapper.accumulative_counts == 8
+    assert cfg.train_cfg.max_iters == 80
+    assert cfg.custom_hooks[0].interval == 8
+
+
+@pytest.mark.parametrize("number", ("0", "-1", "1.5", "all", "²"))
+def test_accumulation_must_be_a_number(
+    cfg: Config, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        apply(cfg, f"--accumulate={number}")
+    assert f"expected a positive number or auto, got {number!r}" in capsys.readouterr().err
+
+
 def test_no_validate(cfg: Config) -> None:
     apply(cfg, "--no-validate")
     assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)

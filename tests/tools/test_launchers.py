@@ -122,9 +122,13 @@ def test_detection_on_two_processes(workplace: Workplace, classifier: Path, tmp_
     start = f"model.backbone.init_cfg.checkpoint={classifier.relative_to(workplace.root)}"
     epochs = ("train_cfg.max_epochs=1", "train_cfg.val_interval=1")
     log = workplace.succeed(
-        "dist_train.sh", DETECTOR, "2", "--auto-scale-lr", "--cfg-options", start, *epochs
+        *("dist_train.sh", DETECTOR, "2", "--accumulate", "2", "--auto-scale-lr"),
+        *("--cfg-options", start, *epochs),
     )
-    assert "2 x cpu (no GPU found, connected by gloo) | batch 2 x 2 = 4 | lr " in log
+    assert "2 x cpu (no GPU found, connected by gloo) | 2 processes x batch 2 x accum" in log
+    assert "accumulation 2 = effective batch 8 | " in log
+    assert "lr 0.0016 | recipe: batch 4, lr 0.0008: 0.5 times this batch, lr scaled" in log
+    assert "Scaling the original LR by 2.0" in log
     assert "coco/segm_mAP_50" in log
 
     weights = workplace.root / "work_dirs" / "van_t_maskrcnn_sample" / "epoch_1.pth"
