@@ -73,7 +73,7 @@ def _check(options: Options) -> list[Problem]:
 
 def _finish(options: Options) -> str:
     data = Segmentation(tuple(CLASSES), tuple(CLASSES.values()), ".png", ".png")
-    return f"Train with tools/dist_train.sh {write_config(data, options.target, 'camvid')} 1."
+    return f"Train with tools/dist_train.sh {write_config(data, options.target)} 1."
 
 
 # The split of SegNet's tutorial.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from mmvan.zoo.location import config_dir
 
 __all__ = ["Classification", "Detection", "Segmentation", "write_config"]
 
-LOADERS = ("train", "val", "test")
+# Stands for a variable of the config that is written, where its value would be repeated.
+_VARIABLE = re.compile(r"'<(\w+)>'")
+# What the base configs, too, test with.
+_TEST_AS_VAL = "test_dataloader = val_dataloader\ntest_evaluator = val_evaluator\n"
 
 
 @dataclass(frozen=True)
@@ -28,24 +31,24 @@ class Classification:
 
     classes: tuple[str, ...]
     pictures: int
-    base = "classification/van_b_custom.py"
+    base = "classification/van_b_in1k.py"
+
+    def variables(self, base: Config) -> dict[str, Any]:
+        """What the changes refer to."""
+        return {"metainfo": {"classes": self.classes}}
 
     def changes(self, base: Config, root: str) -> dict[str, Any]:
         """What differs from the base config."""
-        number = len(self.classes)
-        data = {"data_root": root, "metainfo": {"classes": self.classes}}
-        loaders = {loader: {"dataset": data} for loader in LOADERS}
-        # The last, incomplete batch is left out: a larger batch than all pictures trains on none.
-        batch = min(base.train_dataloader.batch_size, _even(self.pictures))
-        metric = {"topk": tuple(k for k in base.val_evaluator.topk if k <= number)}
+        number = {"num_classes": len(self.classes)}
+        data = {"data_root": root, "metainfo": "<metainfo>"}
+        # The last, incomplete batch is left out, and MixUp pairs the pictures of a batch.
+        batch = min(base.train_dataloader.batch_size, max(2, self.pictures // 2 * 2))
+        topk = tuple(k for k in base.val_evaluator.topk if k <= len(self.classes))
         return {
-            "model": {
-                "data_preprocessor": {"num_classes": number},
-                "head": {"num_classes": number},
-            },
-            **_loaders({**loaders, "train": {"batch_size": batch, "dataset": data}}),
-            "val_evaluator": metric,
-            "test_evaluator": metric,
+            "model": {"data_preprocessor": number, "head": number},
+            "train_dataloader": {"batch_size": batch, "dataset": data},
+            "val_dataloader": {"dataset": data},
+            "val_evaluator": {"topk": topk},
         }
 
 
@@ -68,27 +71,21 @@ class Detection:
         """The config to start from."""
         return f"detection/van_b_{'maskrcnn' if self.masks else 'retinanet'}.py"
 
+    def variables(self, base: Config) -> dict[str, Any]:
+        """What the changes refer to."""
+        return {"metainfo": {"classes": self.classes}}
+
     def changes(self, base: Config, root: str) -> dict[str, Any]:
         """What differs from the base config."""
         number = {"num_classes": len(self.classes)}
         heads = {"bbox_head": number}
-        metric = {"ann_file": f"{root}/annotations/instances_val.json"}
         changes = {
             "model": {"roi_head": {**heads, "mask_head": number}} if self.masks else heads,
-            **_loaders({loader: {"dataset": self._dataset(root, loader)} for loader in LOADERS}),
-            "val_evaluator": metric,
-            "test_evaluator": metric,
+            "train_dataloader": {"dataset": _coco_dataset(root, "train")},
+            "val_dataloader": {"dataset": _coco_dataset(root, "val")},
+            "val_evaluator": {"ann_file": f"{root}/annotations/instances_val.json"},
         }
         return changes | ({"allow_empty_categories": True} if self.partial else {})
-
-    def _dataset(self, root: str, loader: str) -> dict[str, Any]:
-        split = "train" if loader == "train" else "val"
-        return {
-            "data_root": root,
-            "ann_file": f"annotations/instances_{split}.json",
-            "data_prefix": {"img": "images/"},
-            "metainfo": {"classes": self.classes},
-        }
 
 
 @dataclass(frozen=True)
@@ -108,26 +105,26 @@ class Segmentation:
     map_suffix: str
     base = "segmentation/van_b_fpn.py"
 
-    def changes(self, base: Config, root: str) -> dict[str, Any]:
-        """What differs from the base config."""
-        train, test = (
-            _with_label_zero(base[f"{loader}_dataloader"].dataset.pipeline.copy())
-            for loader in ("train", "val")
-        )
+    def variables(self, base: Config) -> dict[str, Any]:
+        """What the changes refer to."""
+        palette = {"palette": list(self.palette)} if self.palette else {}
         return {
-            "model": {"decode_head": {"num_classes": len(self.classes)}},
+            "metainfo": {"classes": self.classes, **palette},
+            "train_pipeline": _with_label_zero(base.train_pipeline),
+            "test_pipeline": _with_label_zero(base.test_pipeline),
             "tta_pipeline": _with_label_zero(base.tta_pipeline),
-            **_loaders(
-                {
-                    "train": {"dataset": self._dataset(root, "train", train)},
-                    "val": {"dataset": self._dataset(root, "val", test)},
-                    "test": {"dataset": self._dataset(root, "val", test)},
-                }
-            ),
         }
 
-    def _dataset(self, root: str, split: str, pipeline: Sequence[Any]) -> dict[str, Any]:
-        palette = {"palette": list(self.palette)} if self.palette else {}
+    def changes(self, base: Config, root: str) -> dict[str, Any]:
+        """What differs from the base config."""
+        return {
+            "model": {"decode_head": {"num_classes": len(self.classes)}},
+            "train_dataloader": {"dataset": self._dataset(root, "train", "<train_pipeline>")},
+            "val_dataloader": {"dataset": self._dataset(root, "val", "<test_pipeline>")},
+            "val_evaluator": {},
+        }
+
+    def _dataset(self, root: str, split: str, pipeline: str) -> dict[str, Any]:
         return {
             "type": "BaseSegDataset",
             "data_root": root,
@@ -135,7 +132,7 @@ class Segmentation:
                 "img_path": f"images/{split}",
                 "seg_map_path": f"annotations/{split}",
             },
-            "metainfo": {"classes": self.classes, **palette},
+            "metainfo": "<metainfo>",
             "img_suffix": self.image_suffix,
             "seg_map_suffix": self.map_suffix,
             "reduce_zero_label": False,
@@ -143,41 +140,43 @@ class Segmentation:
         }
 
 
-def write_config(data: Classification | Detection | Segmentation, target: Path, name: str) -> Path:
-    """Writes ``van_b_<name>.py`` beside the data, unless it is there already.
+def write_config(data: Classification | Detection | Segmentation, target: Path) -> Path:
+    """Writes ``van_b_<name of the folder>.py`` beside the data, unless it is there already.
 
     Args:
         data: What the data set is like.
         target: Its folder.
-        name: What to call it.
 
     Returns:
         The config file.
     """
-    file = target / f"van_b_{name}.py"
+    file = target / f"van_b_{target.resolve().name}.py"
     if file.exists():
         return file
-    base = config_dir() / data.base
-    changes = data.changes(Config.fromfile(base), target.as_posix())
-    relative = Path(os.path.relpath(base.resolve(), file.parent.resolve())).as_posix()
-    header = (
+    path = config_dir() / data.base
+    base = Config.fromfile(path)
+    relative = Path(os.path.relpath(path.resolve(), target.resolve())).as_posix()
+    changes = Config(data.changes(base, target.as_posix())).pretty_text
+    changes = _VARIABLE.sub(r"\1", changes)
+    text = (
         f"# tools/dist_train.sh {file.as_posix()} 1\n"
         f"# VAN-B2 on {target.as_posix()}: what differs from {data.base}.\n"
         f'_base_ = "{relative}"\n\n'
+        f"{Config(data.variables(base)).pretty_text}\n"
+        f"{changes}{_TEST_AS_VAL}"
     )
     unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(header + Config(changes).pretty_text, encoding="utf-8")
-    unfinished.replace(file)
-    return file
+    unfinished.write_text(text, encoding="utf-8")
+    return unfinished.replace(file)
 
 
-def _loaders(loaders: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {f"{name}_dataloader": loader for name, loader in loaders.items()}
-
-
-def _even(number: int) -> int:
-    """The largest even number that is not above `number`: MixUp pairs the pictures of a batch."""
-    return max(2, number // 2 * 2)
+def _coco_dataset(root: str, split: str) -> dict[str, Any]:
+    return {
+        "data_root": root,
+        "ann_file": f"annotations/instances_{split}.json",
+        "data_prefix": {"img": "images/"},
+        "metainfo": "<metainfo>",
+    }
 
 
 def _with_label_zero(node: Any) -> Any:
@@ -185,4 +184,6 @@ def _with_label_zero(node: Any) -> Any:
     if isinstance(node, dict):
         changed = {key: _with_label_zero(value) for key, value in node.items()}
         return {**changed, "reduce_zero_label": False} if "reduce_zero_label" in node else changed
-    return [_with_label_zero(part) for part in node] if isinstance(node, (list, tuple)) else node
+    if isinstance(node, (list, tuple)):
+        return type(node)(_with_label_zero(part) for part in node)
+    return node

@@ -151,10 +151,13 @@ def finish(
     Raises:
         DataError: Anything is wrong.
     """
-    name = options.target.resolve().name
-    file = write_config(data, options.target, name)
-    problems = find_problems(Config.fromfile(file), ("train", "val"))
-    report(problems + look(), options.target)
+    known = set(options.target.glob("*.py"))
+    file = write_config(data, options.target)
+    problems = find_problems(Config.fromfile(file), ("train", "val")) + look()
+    if problems and file not in known:
+        # It may change with what is mended, and one that is there is never written again.
+        file.unlink()
+    report(problems, options.target)
     return (
         f"{len(data.classes)} classes: {listed(data.classes)}\n"
         f"Train with tools/dist_train.sh {file} 1."

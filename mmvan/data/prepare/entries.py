@@ -53,6 +53,15 @@ class Entry:
     open: Callable[[], IO[bytes]]
     path: Path | None = None
 
+    def read(self) -> bytes:
+        """The content.
+
+        Raises:
+            DataError: The archive is damaged here.
+        """
+        with damage_explained(self.origin), self.open() as file:
+            return file.read()
+
 
 def is_archive(name: str) -> bool:
     """Whether a file is an archive, by its name."""
@@ -141,8 +150,9 @@ def damage_explained(origin: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(
-            f"{origin}: the archive is damaged ({error or type(error).__name__}). Its download was "
+            f"{origin}: the archive is damaged ({reason}). Its download was "
             "probably cut short: compare its size and checksum with the publisher's, and get it "
             "again. What was unpacked so far is kept."
         ) from error

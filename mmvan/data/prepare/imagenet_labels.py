@@ -72,7 +72,7 @@ def _read(place: Path) -> dict[str, bytes]:
         return {place.name: place.read_bytes()}
     wanted = (_CLASSES, _TRUTH)
     named = ((PurePosixPath(entry.name).name, entry) for entry in walk(place))
-    return {name: entry.open().read() for name, entry in named if name in wanted}
+    return {name: entry.read() for name, entry in named if name in wanted}
 
 
 def _from_devkit(classes: bytes, truth: str) -> dict[str, str]:

@@ -177,13 +177,10 @@ def _write(entry: Entry, chosen: Place, path: Path, link: str) -> None:
     unfinished.unlink(missing_ok=True)
     try:
         if chosen.convert:
-            with entry.open() as file:
-                unfinished.write_bytes(chosen.convert(file.read()))
+            unfinished.write_bytes(chosen.convert(entry.read()))
         elif entry.path and link == "symlink":
             unfinished.symlink_to(entry.path.resolve())
-        elif (
-            entry.path and link == "move" and entry.path.stat().st_dev == path.parent.stat().st_dev
-        ):
+        elif entry.path and link == "move" and _same_disk(entry.path, path.parent):
             # A second name of the same file, so that it is never without one.
             unfinished.hardlink_to(entry.path)
         else:
@@ -195,6 +192,10 @@ def _write(entry: Entry, chosen: Place, path: Path, link: str) -> None:
     unfinished.rename(path)
     if entry.path and link == "move":
         entry.path.unlink()
+
+
+def _same_disk(path: Path, folder: Path) -> bool:
+    return path.stat().st_dev == folder.stat().st_dev
 
 
 def _check_space(sources: Sequence[Path], target: Path, link: str) -> None:
