@@ -16,6 +16,8 @@ METRICS = {
     "mask AP": ("coco/segm_mAP", 100),
     "mIoU": ("mIoU", 1),
     "PQ": ("coco_panoptic/PQ", 1),
+    "PQ things": ("coco_panoptic/PQ_th", 1),
+    "PQ stuff": ("coco_panoptic/PQ_st", 1),
 }
 _METRIC = re.compile(r"(?P<name>[^(]*[^( ]) ?(?:\((?P<label>.+)\))?")
 _MULTI_SCALE = "ms+flip"

@@ -11,14 +11,27 @@ from tests.configs.zoo import ARCH_OF_SIZE, CONFIGS, REFERENCE, method_and_size
 _FOLDER = CONFIGS.parent / "mmvan" / "leaderboard" / "published"
 RECIPES = yaml.safe_load((_FOLDER / "recipes.yml").read_text())
 RESULTS = yaml.safe_load((_FOLDER / "results.yml").read_text())
+METHODS_1X = ("maskrcnn", "retinanet")
+METHODS_3X = ("maskrcnn_3x", "cascade_maskrcnn_3x", "atss_3x", "gfl_3x")
+PANOPTIC = "mask2former_panoptic"
+
+
+def _of_coco(part: str) -> dict[str, Any]:
+    """What is published for all of COCO, with one of the parts that are for some of it."""
+    recipe = RECIPES["detection_coco"]
+    others = {"schedule_1x", "schedule_3x", "mask2former_panoptic"} - {part}
+    return {key: value for key, value in recipe.items() if key not in others}
+
+
 RECIPE = {
     "in1k": RECIPES["classification_in1k"]["authors_train_script"],
-    "maskrcnn": RECIPES["detection_coco"],
+    **dict.fromkeys(METHODS_1X, _of_coco("schedule_1x")),
+    **dict.fromkeys(METHODS_3X, _of_coco("schedule_3x")),
+    PANOPTIC: _of_coco("mask2former_panoptic"),
     "fpn": RECIPES["semantic_fpn_ade20k"],
     "upernet": RECIPES["upernet_ade20k"],
 }
-# Parts of a recipe, and whole recipes, for which there is no config yet.
-WITHOUT_CONFIG = {"maskrcnn": ("schedule_3x.", "mask2former_panoptic.")}
+# Recipes for which there is no config yet.
 RECIPES_WITHOUT_CONFIG = ("fine_tune_from_in22k", "cub_200")
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
 
-from tests.configs.published import RECIPE, configs_of
+from tests.configs.published import METHODS_3X, PANOPTIC, RECIPE, configs_of
 from tests.configs.zoo import find, load
 
 EVALUATION = RECIPE["in1k"]["eval"]
@@ -156,9 +156,11 @@ def test_opencv_would_be_far_from_timm(photograph: Image.Image, tmp_path: Path) 
 OF_OUR_OWN = {"type": "ResizeToMultiple", "size_divisor": 32}
 
 
+SWIN = "swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py"
+
+
 def library_config(library: Any, name: str) -> Config:
-    folder = Path(library.__file__).parent / ".mim" / "configs" / "_base_" / "datasets"
-    return Config.fromfile(folder / name)
+    return Config.fromfile(Path(library.__file__).parent / ".mim" / "configs" / name)
 
 
 def plain(settings: Any) -> Any:
@@ -171,8 +173,10 @@ def plain(settings: Any) -> Any:
 @pytest.mark.parametrize(
     ("library", "base", "methods", "configs"),
     (
-        (mmseg, "ade20k.py", ("fpn", "upernet"), 12),
-        (mmdet, "coco_instance.py", ("maskrcnn",), 4),
+        (mmseg, "_base_/datasets/ade20k.py", ("fpn", "upernet"), 12),
+        (mmdet, "_base_/datasets/coco_instance.py", ("maskrcnn",), 4),
+        (mmdet, "_base_/datasets/coco_detection.py", ("retinanet",), 4),
+        (mmdet, SWIN, ("maskrcnn_3x", "cascade_maskrcnn_3x"), 2),
     ),
 )
 def test_pipelines_are_the_librarys(
@@ -188,6 +192,40 @@ def test_pipelines_are_the_librarys(
             if library is mmseg and loader != "train_dataloader":
                 ours.remove(OF_OUR_OWN)
             assert ours == plain(theirs[loader].dataset.pipeline), (path.stem, loader)
+
+
+@pytest.mark.parametrize("method", ("atss_3x", "gfl_3x"))
+def test_box_detectors_have_swins_crops_without_masks(method: str) -> None:
+    assert RECIPE[method]["schedule_3x"]["crop_branch"] == "Swin / DETR style"
+    assert method in METHODS_3X
+    theirs = plain(library_config(mmdet, SWIN).train_dataloader.dataset.pipeline)
+    assert theirs[1].pop("with_mask")
+    cfg = load(find(method, "b"))
+    assert plain(cfg.train_dataloader.dataset.pipeline) == theirs
+    of_retinanet = load(find("retinanet", "b")).test_dataloader.dataset
+    assert cfg.test_dataloader.dataset == cfg.val_dataloader.dataset == of_retinanet
+
+
+def test_panoptic_pipelines_are_mmdets_with_masks_loaded_by_our_step() -> None:
+    name = "mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py"
+    theirs = library_config(mmdet, name)
+    training = plain(theirs.train_dataloader.dataset.pipeline)
+    assert training[1].pop("type") == "LoadPanopticAnnotations"
+    assert all(training.pop(1).values())
+    testing = plain(theirs.test_dataloader.dataset.pipeline)
+    assert testing.pop(2) == {"type": "LoadPanopticAnnotations"}
+    for size in ("b", "b6"):
+        cfg = load(find(PANOPTIC, size))
+        ours = plain(cfg.train_dataloader.dataset.pipeline)
+        loading = [ours.pop(1), ours.pop(1)]
+        assert loading == [
+            {"type": "LoadAnnotations", "with_bbox": True},
+            {"type": "mmvan.LoadPanopticMasks"},
+        ]
+        assert ours == training
+        ours = plain(cfg.test_dataloader.dataset.pipeline)
+        del ours[-1]["meta_keys"][-2:]  # what our metric reads
+        assert ours == testing
 
 
 def run(pipeline: list[Any], picture: dict[str, Any]) -> Any:
@@ -215,7 +253,7 @@ def test_segmentation_sees_mmsegs_pixels_enlarged_to_multiples(
     cfg = load(find(method, "b"))
     init_default_scope(cfg.default_scope)
     ours = run(cfg.test_dataloader.dataset.pipeline, picture())
-    theirs = run(library_config(mmseg, "ade20k.py").test_pipeline, picture())
+    theirs = run(library_config(mmseg, "_base_/datasets/ade20k.py").test_pipeline, picture())
     divisor = RECIPE["fpn"]["test"]["resize_to_multiple_of"]
     height, width = (-(-side // divisor) * divisor for side in theirs["inputs"].shape[1:])
     enlarged = mmcv.imresize(theirs["inputs"].permute(1, 2, 0).numpy(), (width, height))
@@ -236,7 +274,7 @@ def test_detection_sees_mmdets_pixels(
     cfg = load(find("maskrcnn", "b"))
     init_default_scope(cfg.default_scope)
     results = []
-    for config in (cfg, library_config(mmdet, "coco_instance.py")):
+    for config in (cfg, library_config(mmdet, "_base_/datasets/coco_instance.py")):
         box = {"bbox": [10, 20, 50, 80], "bbox_label": 0, "ignore_flag": 0}
         instance = {**box, "mask": [[10.0, 20.0, 50.0, 20.0, 50.0, 80.0]]}
         picture = {"img_path": str(path), "instances": [instance], "img_id": 0}

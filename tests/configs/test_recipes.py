@@ -11,10 +11,12 @@ from mmengine.config import Config
 
 from mmvan.engine.training import EMA_DECAY
 from tests.configs.published import (
+    METHODS_1X,
+    METHODS_3X,
+    PANOPTIC,
     RECIPE,
     RECIPES,
     RECIPES_WITHOUT_CONFIG,
-    WITHOUT_CONFIG,
     configs_of,
     settings_of,
 )
@@ -87,6 +89,33 @@ def is_flipped(cfg: Config) -> bool:
     return sorted(flip.prob for flip in flips) == [0, 1]
 
 
+def resized_to(cfg: Config) -> list[Any]:
+    """The sizes that the branch without a crop chooses from."""
+    (whole,), _ = step("train", "RandomChoice", "transforms")(cfg)
+    return whole.scales
+
+
+def short_edges(cfg: Config) -> list[int]:
+    edges = [min(size) for size in resized_to(cfg)]
+    return [min(edges), max(edges)]
+
+
+def long_edge(cfg: Config) -> int:
+    (edge,) = {max(size) for size in resized_to(cfg)}
+    return edge
+
+
+def has_large_scale_jitter(cfg: Config) -> bool:
+    """Simple Copy-Paste (arXiv 2012.07177): scales from 0.1 to 2.0, then crops of one size."""
+    (padded,) = cfg.model.data_preprocessor.batch_augments
+    sizes = {
+        tuple(step("train", "RandomResize", "scale")(cfg)),
+        tuple(step("train", "RandomCrop", "crop_size")(cfg)),
+        tuple(padded["size"]),
+    }
+    return sizes == {(1024, 1024)} and step("train", "RandomResize", "ratio_range")(cfg) == (0.1, 2)
+
+
 OPTIMIZER = {
     f"optimizer.{key}": at(f"optim_wrapper.optimizer.{key}")
     for key in ("type", "lr", "weight_decay")
@@ -97,6 +126,19 @@ BACKBONE = {
     "drop_path": at("model.backbone.drop_path_rate"),
     "layer_norm_eps": at("model.backbone.out_norm_cfg.eps"),
 }
+DETECTION = {
+    **OPTIMIZER,
+    **BETAS,
+    **NORMALIZE,
+    "batch_size": at("auto_scale_lr.base_batch_size"),
+}
+DETECTION_3X = {
+    **DETECTION,
+    "schedule_3x.multi_scale_short_edge": short_edges,
+    "schedule_3x.long_edge_max": long_edge,
+}
+# Pictures of train2017 (cocodataset.org).
+COCO_IMAGES = 118287
 READERS: dict[str, dict[str, Reader]] = {
     "in1k": {
         **OPTIMIZER,
@@ -114,11 +156,16 @@ READERS: dict[str, dict[str, Reader]] = {
         "eval.mean": at("model.data_preprocessor.mean"),
         "eval.std": at("model.data_preprocessor.std"),
     },
-    "maskrcnn": {
-        **OPTIMIZER,
-        **BETAS,
-        **NORMALIZE,
-        "batch_size": at("auto_scale_lr.base_batch_size"),
+    **dict.fromkeys(METHODS_1X, DETECTION),
+    **dict.fromkeys(METHODS_3X, DETECTION_3X),
+    PANOPTIC: {
+        **DETECTION,
+        "mask2former_panoptic.epochs": lambda cfg: round(
+            cfg.train_cfg.max_iters * gpus(cfg) * cfg.train_dataloader.batch_size / COCO_IMAGES
+        ),
+        "mask2former_panoptic.batch_size": at("auto_scale_lr.base_batch_size"),
+        "mask2former_panoptic.lr": at("optim_wrapper.optimizer.lr"),
+        "mask2former_panoptic.large_scale_jitter": has_large_scale_jitter,
     },
     "fpn": {
         **OPTIMIZER,
@@ -170,14 +217,29 @@ READERS: dict[str, dict[str, Reader]] = {
 # test_preprocessing.py (the crop ratio) and, for EMA, one below.
 ELSEWHERE = {
     "in1k": ("schedule.", "no_weight_decay_on", "augment.", "mixup.", "model_ema", "eval.crop_pct"),
-    "maskrcnn": ("schedule_1x.", "optimizer.no_decay"),
+    **dict.fromkeys(METHODS_1X, ("schedule_1x.", "optimizer.no_decay")),
+    **dict.fromkeys(
+        METHODS_3X,
+        (
+            *(f"schedule_3x.{key}" for key in ("epochs", "milestones", "warmup_", "crop_branch")),
+            "optimizer.no_decay",
+        ),
+    ),
+    PANOPTIC: ("optimizer.no_decay",),
     "fpn": ("schedule.",),
     "upernet": ("schedule.", "optimizer.no_decay"),
 }
 NO_RECIPES = ("key_layouts", "traps", "more_checkpoints")
 # The published batch is 16 on every size; on 8 GPUs that is not the 4 images of B4's file.
 DIFFERENT = {("van_h_upernet", "images_per_gpu"): 2}
-COUNTS = {"in1k": (7, 17), "maskrcnn": (4, 7), "fpn": (5, 26), "upernet": (7, 22)}
+COUNTS = {
+    "in1k": (7, 17),
+    **dict.fromkeys(METHODS_1X, (4, 7)),
+    **dict.fromkeys(METHODS_3X, (1, 9)),
+    PANOPTIC: (2, 11),
+    "fpn": (5, 26),
+    "upernet": (7, 22),
+}
 
 
 def test_every_published_recipe_has_configs_or_is_named_without() -> None:
@@ -186,13 +248,13 @@ def test_every_published_recipe_has_configs_or_is_named_without() -> None:
     assert {method: len(configs_of(method)) for method in RECIPE} == {
         method: configs for method, (configs, _) in COUNTS.items()
     }
-    assert sum(configs for configs, _ in COUNTS.values()) == len(REFERENCE) == 23
+    assert sum(configs for configs, _ in COUNTS.values()) == len(REFERENCE) == 33
 
 
 @pytest.mark.parametrize("method", RECIPE)
 def test_every_published_setting_is_compared_somewhere(method: str) -> None:
     published = {name for path in configs_of(method) for name in settings_of(path)}
-    others = ELSEWHERE[method] + WITHOUT_CONFIG.get(method, ())
+    others = ELSEWHERE[method]
     unread = {name for name in published if not name.startswith(others)}
     assert unread == set(READERS[method])
     assert len(unread) == COUNTS[method][1]
@@ -234,8 +296,12 @@ def test_drop_path_that_classification_does_not_publish_is_segmentations() -> No
 
 def test_drop_path_of_detection_follows_the_authors_advice() -> None:
     """At least 0.3 for base and larger (SegNeXt#1); smaller sizes as everywhere else."""
-    rates = {size: load(find("maskrcnn", size)).model.backbone.drop_path_rate for size in "tsbl"}
-    assert rates == {"t": 0.1, "s": 0.1, "b": 0.3, "l": 0.3}
+    rates = {"t": 0.1, "s": 0.1, "b": 0.3, "l": 0.3, "b6": RECIPE["upernet"]["drop_path"]["b6"]}
+    paths = [path for method in (*METHODS_1X, *METHODS_3X, PANOPTIC) for path in configs_of(method)]
+    assert len(paths) == 14
+    for path in paths:
+        _, size = method_and_size(path)
+        assert load(path).model.backbone.drop_path_rate == rates[size], path.stem
 
 
 def test_weights_are_not_averaged_unless_asked() -> None:
@@ -249,16 +315,33 @@ def test_weights_are_not_averaged_unless_asked() -> None:
 @pytest.mark.parametrize(
     ("library", "base", "method", "own"),
     (
-        (mmdet, "mask-rcnn_r50_fpn.py", "maskrcnn", {"neck.in_channels"}),
+        (mmdet, "_base_/models/mask-rcnn_r50_fpn.py", "maskrcnn", {"neck.in_channels"}),
+        (mmdet, "_base_/models/mask-rcnn_r50_fpn.py", "maskrcnn_3x", {"neck.in_channels"}),
+        (mmdet, "_base_/models/retinanet_r50_fpn.py", "retinanet", {"neck.in_channels"}),
+        (mmdet, "atss/atss_r50_fpn_1x_coco.py", "atss_3x", {"neck.in_channels"}),
+        (mmdet, "gfl/gfl_r50_fpn_1x_coco.py", "gfl_3x", {"neck.in_channels"}),
+        # The one config of mmdet's with Swin's box heads.
+        (
+            mmdet,
+            "convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py",
+            "cascade_maskrcnn_3x",
+            {"neck.in_channels"},
+        ),
+        (
+            mmdet,
+            "mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py",
+            PANOPTIC,
+            {"panoptic_head.in_channels"},
+        ),
         (
             mmseg,
-            "fpn_r50.py",
+            "_base_/models/fpn_r50.py",
             "fpn",
             {"neck.in_channels", "decode_head.num_classes", "data_preprocessor.size"},
         ),
         (
             mmseg,
-            "upernet_r50.py",
+            "_base_/models/upernet_r50.py",
             "upernet",
             {
                 "decode_head.in_channels",
@@ -274,7 +357,7 @@ def test_what_no_recipe_names_is_the_librarys(
     library: Any, base: str, method: str, own: set[str]
 ) -> None:
     """Necks, heads, training and test settings of mmdet's and mmseg's own configs."""
-    folder = Path(library.__file__).parent / ".mim" / "configs" / "_base_" / "models"
+    folder = Path(library.__file__).parent / ".mim" / "configs"
     theirs = flatten(Config.fromfile(folder / base).model.to_dict())
     ours = flatten(load(find(method, "b")).model.to_dict())
     differing = {name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name)}
@@ -289,6 +372,8 @@ def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         if name in ("backbone", "pretrained") or key in ("requires_grad", "init_cfg"):
             continue
+        if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+            value = {str(index): part for index, part in enumerate(value)}
         if isinstance(value, dict) and value:
             found.update(flatten(value, f"{name}."))
         else:

@@ -11,7 +11,8 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 
 from mmvan.checkpoint.layouts import OFFICIAL
-from tests.configs.published import RECIPE
+from mmvan.models.layers import LayerNorm2d
+from tests.configs.published import METHODS_1X, METHODS_3X, PANOPTIC, RECIPE
 from tests.configs.zoo import REFERENCE, load, method_and_size
 
 
@@ -41,9 +42,19 @@ def official_name(name: str) -> str:
     return f"{prefix}{backbone}{OFFICIAL.key(rest)}" if backbone else name
 
 
+def spared_by_mask2former(model: nn.Module) -> set[str]:
+    """Norms and embeddings (Mask2Former's WEIGHT_DECAY_NORM and WEIGHT_DECAY_EMBED are 0)."""
+    kinds = (nn.Embedding, nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm, LayerNorm2d)
+    spared = [name for name, module in model.named_modules() if isinstance(module, kinds)]
+    names = [f"{name}.{part}" for name in spared for part in ("weight", "bias")]
+    # mmdet makes an embedding of what is a parameter in Mask2Former's pixel decoder.
+    return set(names) & {n for n, _ in model.named_parameters() if "level_encoding" not in n}
+
+
 RULES: dict[str, Callable[[nn.Module], set[str]]] = {
     "in1k": spared_by_timm,
-    **{method: spared_by_name(method) for method in ("maskrcnn", "fpn", "upernet")},
+    **{method: spared_by_name(method) for method in (*METHODS_1X, *METHODS_3X, "fpn", "upernet")},
+    PANOPTIC: spared_by_mask2former,
 }
 
 
@@ -59,7 +70,10 @@ def test_weight_decay_spares_what_the_recipe_says(path: Path) -> None:
     found = {name: decay[id(p)] for name, p in model.named_parameters()}
     published = RECIPE[method]["optimizer"]
     assert set(found.values()) <= {0, published["weight_decay"]}
-    assert {group["lr"] for group in groups} == {published["lr"]}
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        slower = method == PANOPTIC and name.startswith("backbone.")
+        assert rates[id(parameter)] == pytest.approx(published["lr"] / (10 if slower else 1)), name
     spared = {name for name, value in found.items() if value == 0}
     assert spared == RULES[method](model)
     assert len(spared) == expected_count(method, model)
@@ -68,11 +82,15 @@ def test_weight_decay_spares_what_the_recipe_says(path: Path) -> None:
 def expected_count(method: str, model: nn.Module) -> int:
     """Counted by hand: the tensors per block and per stage, and those of the heads."""
     depths = model.backbone.arch.depths
+    # 4 of the norms per block; 4 per stage.
+    of_van = 4 * sum(depths) + 4 * len(depths)
     return {
         # 4 of the norms, 2 layer scales and 8 biases per block; 5 per stage; the head's bias.
         "in1k": 14 * sum(depths) + 5 * len(depths) + 1,
-        # 4 of the norms per block; 4 per stage. The heads' norms are called `bn`.
-        "maskrcnn": 4 * sum(depths) + 4 * len(depths),
+        # The heads' norms are called `bn` and `gn`.
+        **dict.fromkeys((*METHODS_1X, *METHODS_3X, "upernet"), of_van),
+        # Pixel decoder: 5 norms of convolutions, 2 of each of 6 layers; decoder: 3 of each of 9
+        # layers and 1 at its end; of queries and levels 3 embeddings.
+        PANOPTIC: of_van + 2 * (5 + 2 * 6 + 3 * 9 + 1) + 3,
         "fpn": 0,
-        "upernet": 4 * sum(depths) + 4 * len(depths),
     }[method]

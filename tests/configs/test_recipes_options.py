@@ -17,7 +17,14 @@ from mmvan.engine.config import load_config
 from mmvan.engine.processes import Processes
 from mmvan.engine.run import add_common_options
 from mmvan.engine.training import add_training_options, apply_training_options
-from tests.configs.published import RECIPE, RECIPES, RECIPES_WITHOUT_CONFIG, WITHOUT_CONFIG
+from tests.configs.published import (
+    METHODS_1X,
+    METHODS_3X,
+    PANOPTIC,
+    RECIPE,
+    RECIPES,
+    RECIPES_WITHOUT_CONFIG,
+)
 from tests.configs.zoo import ARCH_OF_SIZE, CONFIGS
 
 PAGE = CONFIGS.parent / "docs" / "recipes.md"
@@ -27,9 +34,18 @@ HEADINGS = {
     "in1k": "## Classification on ImageNet-1k",
     "fpn": "## Semantic FPN on ADE20K",
     "upernet": "## UPerNet on ADE20K",
-    "maskrcnn": "## Mask R-CNN on COCO, 1x",
+    **dict.fromkeys(METHODS_1X, "## Mask R-CNN and RetinaNet on COCO, 1x"),
+    **dict.fromkeys(METHODS_3X, "## Mask R-CNN, Cascade Mask R-CNN, ATSS and GFL on COCO, 3x"),
+    PANOPTIC: "## Mask2Former on COCO panoptic",
 }
-ROWS = {"in1k": 38, "fpn": 29, "upernet": 29, "maskrcnn": 11}
+ROWS = {
+    "in1k": 38,
+    "fpn": 29,
+    "upernet": 29,
+    **dict.fromkeys(METHODS_1X, 11),
+    **dict.fromkeys(METHODS_3X, 14),
+    PANOPTIC: 12,
+}
 
 
 def page_options() -> list[str]:
@@ -124,9 +140,7 @@ def test_the_tables_are_the_published_settings(method: str) -> None:
     rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| ([^|]+) \|", section, flags=re.MULTILINE)
     found = {name: yaml.safe_load(value) for name, value, _ in rows}
     assert all(config.strip() for *_, config in rows)
-    expected = dict(tabulate(RECIPE[method]))
-    without = WITHOUT_CONFIG.get(method, ())
-    assert found == {k: v for k, v in expected.items() if not k.startswith(without)}
+    assert found == dict(tabulate(RECIPE[method]))
     assert len(found) == len(rows) == ROWS[method]
 
 
@@ -143,7 +157,4 @@ def tabulate(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def test_the_page_names_what_has_no_config() -> None:
     section = PAGE.read_text().split("## Without a config yet")[1].split("\n## ")[0]
-    names = [part.rstrip(".") for parts in WITHOUT_CONFIG.values() for part in parts]
-    names += RECIPES_WITHOUT_CONFIG
-    assert re.findall(r"`([^`]+)`", section) == names
-    assert len(names) == 4
+    assert tuple(re.findall(r"`([^`]+)`", section)) == RECIPES_WITHOUT_CONFIG

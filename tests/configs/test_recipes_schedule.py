@@ -1,7 +1,9 @@
 """The learning rate of every step against the published schedule."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from mmengine.config import Config
@@ -9,11 +11,11 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
-from tests.configs.published import RECIPE, configs_of
+from tests.configs.published import METHODS_1X, METHODS_3X, PANOPTIC, RECIPE, configs_of
 from tests.configs.zoo import find, load
 
 # Any epoch longer than the warm-up leads to the same rates per epoch.
-DETECTION_EPOCH = 600
+DETECTION_EPOCH = 1100
 # MMEngine multiplies warm-up and cosine, timm does not.
 WARM_UP_TOLERANCE = 5e-4
 
@@ -96,13 +98,22 @@ def test_segmentation_follows_the_polynomial_in_every_iteration(method: str, ste
     assert worst < 1e-9
 
 
-def test_detection_follows_the_1x_schedule_in_every_iteration() -> None:
+@pytest.mark.parametrize(
+    ("method", "name", "epochs"),
+    (
+        *((method, "schedule_1x", 12) for method in METHODS_1X),
+        *((method, "schedule_3x", 36) for method in METHODS_3X),
+    ),
+)
+def test_detection_follows_its_schedule_in_every_iteration(
+    method: str, name: str, epochs: int
+) -> None:
     """mmdet 2.x: ten times less after each milestone, linear warm-up from a thousandth."""
-    schedule, base = RECIPE["maskrcnn"]["schedule_1x"], RECIPE["maskrcnn"]["optimizer"]["lr"]
+    schedule, base = RECIPE[method][name], RECIPE[method]["optimizer"]["lr"]
     warmup = schedule["warmup_iters"]
     assert warmup < DETECTION_EPOCH
-    cfg = load(find("maskrcnn", "b"))
-    assert cfg.train_cfg.max_epochs == schedule["epochs"] == 12
+    cfg = load(find(method, "b"))
+    assert cfg.train_cfg.max_epochs == schedule["epochs"] == epochs
     steps = cfg.train_cfg.max_epochs * DETECTION_EPOCH
     for step, found in enumerate(learning_rates(cfg, DETECTION_EPOCH, steps)):
         passed = sum(step // DETECTION_EPOCH >= milestone for milestone in schedule["milestones"])
@@ -116,7 +127,22 @@ def test_detection_follows_the_1x_schedule_in_every_iteration() -> None:
 def test_every_size_has_the_schedule_of_its_recipe(method: str) -> None:
     reference = load(find(method, "b"))
     others = [load(path) for path in configs_of(method)]
-    assert len(others) >= 4
+    assert others
     for cfg in others:
         for key in ("param_scheduler", "train_cfg", "optim_wrapper", "auto_scale_lr"):
             assert cfg[key] == reference[key], (cfg.filename, key)
+
+
+def test_mask2former_has_mmdets_schedule_and_rates() -> None:
+    name = "mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py"
+    theirs = Config.fromfile(Path(mmdet.__file__).parent / ".mim" / "configs" / name)
+    ours = load(find(PANOPTIC, "b"))
+    assert ours.param_scheduler == [theirs.param_scheduler]
+    for key in ("type", "max_iters", "val_interval", "dynamic_intervals"):
+        assert ours.train_cfg[key] == theirs.train_cfg[key]
+    for key in ("type", "optimizer", "clip_grad"):
+        assert ours.optim_wrapper[key] == theirs.optim_wrapper[key]
+    keys = theirs.optim_wrapper.paramwise_cfg.custom_keys
+    own = ours.optim_wrapper.paramwise_cfg.custom_keys
+    assert len(keys) == 4
+    assert {key: own[key] for key in keys} == keys

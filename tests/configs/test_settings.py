@@ -21,6 +21,12 @@ from tests.configs.zoo import (
 SIZES = {
     "in1k": "t s b l h b5 b6",
     "maskrcnn": "t s b l",
+    "retinanet": "t s b l",
+    "maskrcnn_3x": "b",
+    "cascade_maskrcnn_3x": "b",
+    "atss_3x": "b",
+    "gfl_3x": "b",
+    "mask2former_panoptic": "b b6",
     "fpn": "t s b l h",
     "upernet": "t s b l h b5 b6",
 }
@@ -31,7 +37,7 @@ DOWNSTREAM = [path for path in REFERENCE if path.parent.name != "classification"
 def test_every_config_is_here_and_counted() -> None:
     expected = {(method, size) for method, sizes in SIZES.items() for size in sizes.split()}
     assert {method_and_size(path) for path in REFERENCE} == expected
-    assert (len(REFERENCE), len(SAMPLE), len(LEAVES)) == (23, 3, 26)
+    assert (len(REFERENCE), len(SAMPLE), len(LEAVES)) == (33, 3, 36)
 
 
 def test_classification_starts_from_scratch_and_the_others_from_published_weights() -> None:
@@ -47,7 +53,7 @@ def test_classification_starts_from_scratch_and_the_others_from_published_weight
         backbone = load(path).model.backbone
         start = (backbone.get("init_cfg") or {}).get("checkpoint")
         assert start == (weights[backbone.arch] if path in DOWNSTREAM else None), path.stem
-    assert len(DOWNSTREAM) == 16
+    assert len(DOWNSTREAM) == 26
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
@@ -61,6 +67,8 @@ def test_arch_and_widths_are_those_of_the_size(path: Path) -> None:
     elif method == "upernet":
         assert model.decode_head.in_channels == widths
         assert model.auxiliary_head.in_channels == widths[model.auxiliary_head.in_index]
+    elif method == "mask2former_panoptic":
+        assert model.panoptic_head.in_channels == widths
     else:
         assert model.neck.in_channels == widths
 
@@ -87,5 +95,7 @@ def test_every_config_builds(path: Path) -> None:
     for loader in ("train_dataloader", "test_dataloader"):
         for transform in cfg[loader].dataset.pipeline:
             assert TRANSFORMS.build(transform) is not None
-    for transform in cfg.tta_pipeline:
+    # mmdet's test-time augmentation merges boxes, which panoptic segments are not.
+    assert ("tta_pipeline" in cfg) is not path.stem.endswith("_panoptic")
+    for transform in cfg.get("tta_pipeline", ()):
         assert TRANSFORMS.build(transform) is not None
