@@ -161,7 +161,6 @@ def _in_unit(complexity: Complexity | None, figure: str) -> Decimal | None:
 
 def _line(entry: Entry) -> tuple[str, ...]:
     subject, unit = entry.subject, unit_of(entry.figure)
-    options = "".join(f" {key}={value}" for key, value in subject.lka)
     printed = Decimal("0.1") if entry.published is None else entry.published
     digits = Decimal(1).scaleb(int(printed.as_tuple().exponent) - 2)
     ours = None if entry.ours is None else entry.ours.quantize(digits)
@@ -169,7 +168,7 @@ def _line(entry: Entry) -> tuple[str, ...]:
     return (
         entry.section or "-",
         entry.label or "-",
-        subject.config + options,
+        subject.config,
         "x".join(map(str, subject.input_size)),
         f"{entry.figure} ({unit})",
         "-" if entry.published is None else f"{entry.published}",

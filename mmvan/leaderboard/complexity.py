@@ -65,7 +65,7 @@ def measure(cfg: Config, input_size: tuple[int, int]) -> Complexity:
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
     try:
         return Complexity(params, count_flops(model, lambda: _run(model, input_size)))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:  # TypeError: a head that wants more than maps.
         reason = str(error).partition("\n")[0]
         return Complexity(params, None, f"FLOPs depend on more than shapes: {reason}")
 

@@ -32,7 +32,7 @@ _COCO = (1280, 800)  # In the order that the tables print, which is also that of
 SECTIONS = {
     "architectures": Section("in1k", (224, 224)),
     "imagenet_1k": Section("in1k", (224, 224)),
-    "imagenet_22k_pretrained": Section("in1k", None),
+    "imagenet_22k_pretrained": Section("in22k_in1k", None),
     "ablations_b0": Section("in1k", (224, 224)),
     "cub_200": Section("cub200", (224, 224)),
     "coco_retinanet_1x": Section("retinanet", _COCO),

@@ -1,9 +1,7 @@
-"""Which config, with which settings and image size, a published row is about."""
+"""Which config, at which image size, a published row is about."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
@@ -12,16 +10,10 @@ from mmvan.engine.config import load_config
 from mmvan.errors import ConfigError
 from mmvan.leaderboard.published import PublishedRow
 
-_LKA = "model.backbone.lka_cfg"
-# Table 3 of arXiv 2202.09741 in the words of `mmvan.VAN`'s options.
-ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    "without_dw_conv": {"dw_conv": False},
-    "without_dw_d_conv": {"dw_d_conv": False},
-    "without_attention": {"gate": "none"},
-    "attention_by_add": {"gate": "add"},
-    "without_1x1": {"pw_conv": False},
-    "with_sigmoid": {"sigmoid": True},
-}
+# Settings that names of configs leave out.
+_USUAL = {"kernel": "21", "input": "224"}
+# Models that are published with both pre-trainings; elsewhere a method and size have one.
+_SECOND_PRETRAINING = (("upernet", "b4", "in22k"),)
 # What FLOPs are stated for where no row is about a config; by folder.
 _INPUT_SIZES = {
     "classification": (224, 224),
@@ -37,27 +29,21 @@ class Subject:
     Args:
         config: Name of the config file, without ``.py``.
         input_size: Height and width in pixels.
-        lka: Options of the backbone's large kernel attention, as pairs.
     """
 
     config: str
     input_size: tuple[int, int]
-    lka: tuple[tuple[str, Any], ...] = ()
 
     def load(self, path: Path) -> Config:
-        """Load the config with its settings from its file."""
-        return load_config(str(path), {_LKA: dict(self.lka)} if self.lka else None, ("model",))
+        """Load the config from its file."""
+        return load_config(str(path), None, ("model",))
 
 
 def subject_of(row: PublishedRow) -> Subject:
-    """The config and settings of a published row.
-
-    Pre-training and fine-tuning at another size change no layer, so classifiers are one config at
-    every input size; the ablations are options of B0.
-    """
+    """The config that a published row is about, and the image size that it states."""
     letters = (alias for alias, arch in ALIASES.items() if arch == row.arch and len(alias) == 1)
     size = next(letters, row.arch)
-    return Subject(f"van_{size}_{row.method}", row.input_size, tuple(_lka_of(row).items()))
+    return Subject(f"van_{size}_{row.method}{_setting_of(row)}", row.input_size)
 
 
 def usual_subject(path: Path) -> Subject:
@@ -87,10 +73,13 @@ def find_configs(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _lka_of(row: PublishedRow) -> Mapping[str, Any]:
-    if "kernel" in row.settings:
-        return {
-            "kernel_size": int(row.settings["kernel"]),
-            "dilation": int(row.settings["dilation"]),
-        }
-    return ABLATIONS[row.settings["ablation"]] if "ablation" in row.settings else {}
+def _setting_of(row: PublishedRow) -> str:
+    """How the name of a row's config goes on after size and method."""
+    settings = row.settings
+    if "ablation" in settings:
+        return f"_{settings['ablation']}"
+    if settings.get("kernel", _USUAL["kernel"]) != _USUAL["kernel"]:
+        return f"_kernel{settings['kernel']}"
+    if row.section == "imagenet_22k_pretrained" and settings["input"] != _USUAL["input"]:
+        return f"_{settings['input']}"
+    return "_in22k" if (row.method, row.arch, row.pretrained) in _SECOND_PRETRAINING else ""

@@ -6,8 +6,9 @@ from mmengine.config import Config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LEAVES = sorted(path for path in CONFIGS.rglob("van_*.py") if path.parent.name != "models")
-REFERENCE = [path for path in LEAVES if not path.stem.endswith("_sample")]
+REFERENCE = [path for path in LEAVES if not path.stem.endswith(("_sample", "_custom"))]
 SAMPLE = [path for path in LEAVES if path.stem.endswith("_sample")]
+TEMPLATES = [path for path in LEAVES if path.stem.endswith("_custom")]
 
 ARCH_OF_SIZE = {
     "t": "b0",

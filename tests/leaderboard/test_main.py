@@ -16,11 +16,12 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 
 @pytest.fixture
 def tiny_configs(tmp_path: Path) -> Path:
-    """A folder with one config, as small as they come, which inherits a real one."""
-    (leaf,) = (path for path in LEAVES if path.stem == "van_t_in1k")
+    """A folder with the smallest classifier and its ablations, which inherit the real ones."""
     folder = tmp_path / "configs" / "classification"
     folder.mkdir(parents=True)
-    (folder / leaf.name).write_text(f"_base_ = {str(leaf)!r}\n")
+    for leaf in LEAVES:
+        if leaf.stem.startswith("van_t_in1k"):
+            (folder / leaf.name).write_text(f"_base_ = {str(leaf)!r}\n")
     return folder.parent
 
 

@@ -56,7 +56,7 @@ def test_a_row_knows_its_model_and_setting() -> None:
     pose = rows["coco_pose_simple_baseline", "b2 384x288"]
     assert (pose.method, pose.input_size) == ("simplebaseline", (384, 288))
     tuned = rows["imagenet_22k_pretrained", "b4 384"]
-    assert (tuned.method, tuned.input_size) == ("in1k", (384, 384))
+    assert (tuned.method, tuned.input_size) == ("in22k_in1k", (384, 384))
     segmentor = rows["ade20k_upernet", "b6 in22k"]
     assert (segmentor.pretrained, segmentor.settings["drop_path"]) == ("in22k", "0.5")
 
