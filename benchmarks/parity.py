@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import mmpretrain
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from transformers import VanConfig, VanForImageClassification
 from transformers.modeling_utils import no_init_weights
@@ -98,7 +98,8 @@ def _classifier(backbone: dict[str, Any], arch: str) -> nn.Module:
     """The project's classifier around a backbone."""
     config = Config.fromfile(CLASSIFIER).model
     head = {**config.head, "in_channels": ARCHS[arch].embed_dims[-1]}
-    return MODELS.build({**config, "backbone": backbone, "head": head})
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        return MODELS.build({**config, "backbone": backbone, "head": head})
 
 
 def _build_ours(arch: str, eps: float) -> nn.Module:
