@@ -76,7 +76,9 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
                 yield problem
 
 
-def find_problems(cfg: Config, loaders: Sequence[str]) -> list[Problem]:
+def find_problems(
+    cfg: Config, loaders: Sequence[str], files: CocoFiles | None = None
+) -> list[Problem]:
     """Checks the files of all data sets and metrics, without building or decoding any.
 
     Wrappers such as ``RepeatDataset`` are looked through. Paths are joined as the data sets join
@@ -86,8 +88,9 @@ def find_problems(cfg: Config, loaders: Sequence[str]) -> list[Problem]:
         cfg: A config of mmpretrain, mmdet or mmseg.
         loaders: Whose data to check: of ``train``, ``val`` and ``test``. One that the config lacks
             is left out.
+        files: The annotation files read so far.
     """
-    files = CocoFiles()
+    files = files or CocoFiles()
     problems: list[Problem] = []
     for loader in loaders:
         problems += _loader_problems(cfg, loader, files)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.data.check.panoptic import Segmented, form_problem, segment_problems
+from mmvan.data.check.panoptic import MAX_DECODED, Segmented, form_problem, segment_problems
 from mmvan.data.check.problems import Problem, listed, similar
 from mmvan.data.check.sources import Source, advice, list_files
 from mmvan.errors import DataError
@@ -180,9 +180,14 @@ def _read(path: str) -> CocoFile:
 
 
 class CocoFiles:
-    """Annotation files, each read once however many loaders and metrics name it."""
+    """Annotation files, each read once however many loaders and metrics name it.
 
-    def __init__(self) -> None:
+    Args:
+        max_decoded: How many panoptic PNGs of each data set are decoded at most.
+    """
+
+    def __init__(self, max_decoded: int = MAX_DECODED) -> None:
+        self.max_decoded = max_decoded
         self._read: dict[str, CocoFile | DataError] = {}
 
     def read(self, path: str) -> CocoFile:
@@ -293,7 +298,9 @@ def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
         _missing_images(source, content),
         _stray_annotations(source, content),
     )
-    segments = segment_problems(source, content.segmented) if content.segmented else []
+    segments = (
+        segment_problems(source, content.segmented, files.max_decoded) if content.segmented else []
+    )
     return [*(problem for problem in problems if problem), *segments]
 
 

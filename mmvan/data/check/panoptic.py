@@ -13,7 +13,7 @@ from mmvan.data.check.sources import Source, advice, list_files
 from mmvan.data.panoptic import read_ids
 from mmvan.errors import DataError
 
-__all__ = ["MAX_DECODED", "Segmented", "form_problem", "segment_problems"]
+__all__ = ["MAX_DECODED", "Segmented", "form_problem", "segment_fault", "segment_problems"]
 
 # mmdet's class that reads COCO's panoptic files.
 PANOPTIC_CLASS = "CocoPanopticDataset"
@@ -81,12 +81,17 @@ def segment_problems(
         problems.append(Problem(key, folder, found, expected, advice(source.root), absent))
     there = [picture for picture in pictures if picture.png in present]
     places = np.linspace(0, len(there) - 1, min(max_decoded, len(there))).astype(int)
-    decoded = {there[place].png: _faults(folder, there[place]) for place in places}
+    decoded = {there[place].png: segment_fault(folder, there[place]) for place in places}
     return problems + list(_faulty(key, folder, source.ann_file, decoded))
 
 
-def _faults(folder: str, picture: Segmented) -> str:
-    """Says what is wrong with a PNG; an empty string if nothing is."""
+def segment_fault(folder: str, picture: Segmented) -> str:
+    """Says what is wrong with a PNG; an empty string if nothing is.
+
+    Args:
+        folder: Where it is.
+        picture: What it must show.
+    """
     try:
         ids = read_ids(str(Path(folder, picture.png)))
     except DataError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.problems import Problem
 from mmvan.data.prepare.dataset import (
     Count,
@@ -16,6 +16,7 @@ from mmvan.data.prepare.dataset import (
 )
 from mmvan.data.prepare.pictures import SegmentMap
 from mmvan.data.prepare.placing import Rule, by_rules
+from mmvan.errors import DataError
 
 __all__ = ["COCO"]
 
@@ -28,14 +29,16 @@ RULES = (
 
 
 def _check(options: Options) -> list[Problem]:
-    problems = config_problems("coco_instance.py", options)
+    # Of the panoptic maps none is decoded here: below, all are, in parallel.
+    files = CocoFiles(max_decoded=0)
+    problems = config_problems("coco_instance.py", options, files=files)
     for split in SPLITS:
         folder = options.target / split
         problems += decoding_problems(folder, files_of(folder), options)
     if _has_panoptic(options.target):
-        problems += config_problems("coco_panoptic.py", options)
+        problems += config_problems("coco_panoptic.py", options, files=files)
         for split in SPLITS:
-            problems += _segment_problems(split, options)
+            problems += _segment_problems(split, options, files)
     return problems
 
 
@@ -43,22 +46,14 @@ def _has_panoptic(target: Path) -> bool:
     return any(target.glob("annotations/panoptic_*"))
 
 
-def _segment_problems(split: str, options: Options) -> list[Problem]:
+def _segment_problems(split: str, options: Options, files: CocoFiles) -> list[Problem]:
     """Compares the panoptic maps that are there with their annotations."""
-    file = options.target / "annotations" / f"panoptic_{split}.json"
-    if not file.is_file():
-        return []
-    content = json.loads(file.read_bytes())
-    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    folder = file.with_suffix("")
-    tasks = [
-        SegmentMap(
-            folder / annotation["file_name"],
-            frozenset(segment["id"] for segment in annotation["segments_info"]),
-            sizes[annotation["image_id"]],
-        )
-        for annotation in content["annotations"]
-    ]
+    folder = options.target / "annotations" / f"panoptic_{split}"
+    try:
+        pictures = files.read(f"{folder}.json").segmented or ()
+    except (DataError, FileNotFoundError):
+        return []  # It is among the problems of the config.
+    tasks = [SegmentMap(folder, picture) for picture in pictures]
     return decoding_problems(folder, [task for task in tasks if task.path.is_file()], options)
 
 

@@ -17,7 +17,7 @@ __all__ = ["Classification", "Detection", "Segmentation", "write_config"]
 # Stands for a variable of the config that is written, where its value would be repeated.
 _VARIABLE = re.compile(r"'<(\w+)>'")
 # What the base configs, too, test with.
-_TEST_AS_VAL = "test_dataloader = val_dataloader\ntest_evaluator = val_evaluator\n"
+_TEST_AS_VAL = "test_{0} = val_{0}\n"
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,23 @@ class Classification:
 
     Args:
         classes: Class names: the sorted names of the folders.
-        pictures: Number of training pictures.
     """
 
     classes: tuple[str, ...]
-    pictures: int
-    base = "classification/van_b_in1k.py"
+    base = "classification/van_b_custom.py"
 
     def variables(self, base: Config) -> dict[str, Any]:
         """What the changes refer to."""
         return {"metainfo": {"classes": self.classes}}
 
-    def changes(self, base: Config, root: str) -> dict[str, Any]:
+    def changes(self, root: str) -> dict[str, Any]:
         """What differs from the base config."""
         number = {"num_classes": len(self.classes)}
         data = {"data_root": root, "metainfo": "<metainfo>"}
-        # The last, incomplete batch is left out, and MixUp pairs the pictures of a batch.
-        batch = min(base.train_dataloader.batch_size, max(2, self.pictures // 2 * 2))
-        topk = tuple(k for k in base.val_evaluator.topk if k <= len(self.classes))
         return {
             "model": {"data_preprocessor": number, "head": number},
-            "train_dataloader": {"batch_size": batch, "dataset": data},
+            "train_dataloader": {"dataset": data},
             "val_dataloader": {"dataset": data},
-            "val_evaluator": {"topk": topk},
         }
 
 
@@ -75,7 +69,7 @@ class Detection:
         """What the changes refer to."""
         return {"metainfo": {"classes": self.classes}}
 
-    def changes(self, base: Config, root: str) -> dict[str, Any]:
+    def changes(self, root: str) -> dict[str, Any]:
         """What differs from the base config."""
         number = {"num_classes": len(self.classes)}
         heads = {"bbox_head": number}
@@ -115,13 +109,12 @@ class Segmentation:
             "tta_pipeline": _with_label_zero(base.tta_pipeline),
         }
 
-    def changes(self, base: Config, root: str) -> dict[str, Any]:
+    def changes(self, root: str) -> dict[str, Any]:
         """What differs from the base config."""
         return {
             "model": {"decode_head": {"num_classes": len(self.classes)}},
             "train_dataloader": {"dataset": self._dataset(root, "train", "<train_pipeline>")},
             "val_dataloader": {"dataset": self._dataset(root, "val", "<test_pipeline>")},
-            "val_evaluator": {},
         }
 
     def _dataset(self, root: str, split: str, pipeline: str) -> dict[str, Any]:
@@ -156,14 +149,15 @@ def write_config(data: Classification | Detection | Segmentation, target: Path) 
     path = config_dir() / data.base
     base = Config.fromfile(path)
     relative = Path(os.path.relpath(path.resolve(), target.resolve())).as_posix()
-    changes = Config(data.changes(base, target.as_posix())).pretty_text
+    changes = Config(data.changes(target.as_posix())).pretty_text
     changes = _VARIABLE.sub(r"\1", changes)
+    tested = (n for n in ("dataloader", "evaluator") if f"val_{n} =" in changes)
     text = (
         f"# tools/dist_train.sh {file.as_posix()} 1\n"
         f"# VAN-B2 on {target.as_posix()}: what differs from {data.base}.\n"
         f'_base_ = "{relative}"\n\n'
         f"{Config(data.variables(base)).pretty_text}\n"
-        f"{changes}{_TEST_AS_VAL}"
+        f"{changes}{''.join(map(_TEST_AS_VAL.format, tested))}"
     )
     unfinished = file.with_suffix(".unfinished")
     unfinished.write_text(text, encoding="utf-8")

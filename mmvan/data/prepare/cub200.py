@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmvan.data.check.problems import Problem
-from mmvan.data.prepare.dataset import Count, DataSet, Options, decoding_problems, files_of
+from mmvan.data.prepare.dataset import (
+    Count,
+    DataSet,
+    Options,
+    config_problems,
+    decoding_problems,
+    files_of,
+)
 from mmvan.data.prepare.placing import Rule, by_rules
 
 __all__ = ["CUB200"]
@@ -21,7 +28,7 @@ NUM_CLASSES = 200
 
 
 def _check(options: Options) -> list[Problem]:
-    problems = list(_table_problems(options.target))
+    problems = config_problems("cub200.py", options) + list(_table_problems(options.target))
     folder = options.target / "images"
     return problems + decoding_problems(folder, files_of(folder), options)
 
@@ -69,5 +76,5 @@ CUB200 = DataSet(
     lambda sources: by_rules(RULES),
     (Count("images", 11788, NUM_CLASSES),),
     _check,
-    lambda options: "Train with a config of configs/classification that ends in _cub200.py.",
+    lambda options: "Train with tools/dist_train.sh configs/classification/van_h_cub200.py 2.",
 )

@@ -47,7 +47,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
     def look() -> list[Problem]:
         return placed.problems(options.target) + _picture_problems(options)
 
-    next_step = finish(Classification(classes, trained), options, look)
+    next_step = finish(Classification(classes), options, look)
     return f"{trained} pictures to train on, {len(paths) - trained} to validate; {next_step}"
 
 

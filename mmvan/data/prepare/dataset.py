@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvan.data.check.datasets import find_problems
+from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.problems import Problem, raise_if_any
 from mmvan.data.check.sources import list_files, neighbours
 from mmvan.data.prepare.pictures import find_faults
@@ -153,7 +154,10 @@ def report(problems: Sequence[Problem], target: Path) -> None:
 
 
 def config_problems(
-    name: str, options: Options, metainfo: Mapping[str, Any] | None = None
+    name: str,
+    options: Options,
+    metainfo: Mapping[str, Any] | None = None,
+    files: CocoFiles | None = None,
 ) -> list[Problem]:
     """Finds what training with a config would refuse.
 
@@ -161,6 +165,7 @@ def config_problems(
         name: A file in ``configs/_base_/datasets``.
         options: Where the data are.
         metainfo: Class names other than those of the config's data sets.
+        files: The annotation files read so far.
     """
     cfg = Config.fromfile(config_dir() / "_base_" / "datasets" / name)
     for loader in ("train", "val"):
@@ -171,7 +176,7 @@ def config_problems(
         # Its files are those of the data sets.
         cfg[f"{loader}_evaluator"] = None
     cfg.allow_empty_categories = options.partial
-    return find_problems(cfg, ("train", "val"))
+    return find_problems(cfg, ("train", "val"), files)
 
 
 def decoding_problems(folder: Path, tasks: Sequence[Any], options: Options) -> list[Problem]:

@@ -165,6 +165,9 @@ def _archive(name: str, origin: str, opener: Callable[[], IO[bytes]]) -> Iterato
         for entry in members(file, origin):
             check_name(entry.name, origin)
             parent, _, base = entry.name.rpartition("/")
+            # macOS adds hidden files, and a folder of them, to the archives that it makes.
+            if base.startswith("."):
+                continue
             if is_archive(base):
                 for inner in _archive(base, f"{origin}/{entry.name}", entry.open):
                     yield _moved(inner, str(PurePosixPath(_stem(name), parent)))

@@ -94,11 +94,12 @@ def _wnids(classes: bytes) -> Mapping[int, str]:
     so on; those without children are the classes.
     """
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         records = loadmat(io.BytesIO(classes), squeeze_me=True)["synsets"]
         return {int(r["ILSVRC2012_ID"]): str(r["WNID"]) for r in records if not r["num_children"]}
-    except (KeyError, ValueError, TypeError, NotImplementedError) as error:
+    except (KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
         raise DataError(
             f"{_CLASSES} cannot be read ({error}). Expected MATLAB's format with the synsets of "
             "ILSVRC2012_devkit_t12.tar.gz; get it again."

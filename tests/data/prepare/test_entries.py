@@ -51,6 +51,12 @@ def test_archives_inside_archives(
     assert contents(tmp_path / archive) == {"all/n1/x.jpg": b"x", "all/n2/y.jpg": b"yy"}
 
 
+def test_hidden_files_are_left_out(tmp_path: Path) -> None:
+    hidden = {"__MACOSX/top/._a.jpg": b"x", "top/.DS_Store": b"x"}
+    write(tmp_path, {"a.zip": zipped(FILES | hidden)})
+    assert contents(tmp_path / "a.zip") == {f"a/{k}": v for k, v in FILES.items()}
+
+
 def test_files_of_a_folder_have_paths_and_sizes(tmp_path: Path) -> None:
     write(tmp_path, {"b.txt": b"bb", "a/c.txt": b"c", ".hidden": b""})
     entries = list(walk(tmp_path))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmvan.data.check.panoptic import Segmented
 from mmvan.data.prepare.pictures import LabelMap, SegmentMap, find_faults
 from tests.data.prepare.making import coloured, label_map, picture, write
 
@@ -47,18 +48,19 @@ def test_label_maps(tmp_path: Path, content: bytes, fault: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "size", "fault"),
+    ("size", "ids", "fault"),
     (
-        ({7, 70000}, (4, 2), ""),
-        ({7}, (4, 2), "segments that the annotation does not describe: 70000"),
-        ({7, 70000, 9}, (4, 2), "without segments that the annotation describes: 9"),
-        ({7, 70000}, (2, 4), "of size 4 x 2; expected 2 x 4"),
+        ((2, 4), (7, 70000), ""),
+        ((2, 4), (7, 70000, 9), "no pixel of segment 9"),
+        ((4, 2), (7, 70000), "4 x 2 pixels, not 2 x 4"),
     ),
 )
-def test_segment_maps(tmp_path: Path, ids: set[int], size: tuple[int, int], fault: str) -> None:
+def test_segment_maps(
+    tmp_path: Path, size: tuple[int, int], ids: tuple[int, ...], fault: str
+) -> None:
     pixels = np.zeros((2, 4, 3))
     pixels[0, :2] = (7, 0, 0)
     pixels[1, :2] = (112, 17, 1)  # 112 + 17 * 256 + 1 * 65536 = 70000
     write(tmp_path, {"a.png": coloured(pixels)})
-    faults = find_faults([SegmentMap(tmp_path / "a.png", frozenset(ids), size)], 0, "maps")
+    faults = find_faults([SegmentMap(tmp_path, Segmented("a.jpg", size, ids))], 0, "maps")
     assert faults == ([f"a.png: {fault}"] if fault else [])
