@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmvan.data.check.datasets import find_problems
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
-from mmvan.data.prepare.dataset import Options, report
+from mmvan.data.prepare.dataset import Options, files_of, report
 from mmvan.data.prepare.entries import walk
+from mmvan.data.prepare.placing import Place
 from mmvan.errors import DataError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "assign",
     "common_folder",
     "finish",
+    "left_over",
     "list_pictures",
     "split_of",
     "write_once",
@@ -131,6 +133,25 @@ def write_once(file: Path, text: str) -> None:
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)
+
+
+def left_over(target: Path, folders: Iterable[str], places: Iterable[Place]) -> list[Problem]:
+    """Finds files of another run, which may be in the other split now.
+
+    Args:
+        target: The data set.
+        folders: Its folders of pictures and label maps.
+        places: Where files belong.
+    """
+    wanted = {target / place.path for place in places}
+    here = {path for folder in folders for path in files_of(target / folder)}
+    extra = tuple(path.relative_to(target).as_posix() for path in sorted(here - wanted))
+    if not extra:
+        return []
+    found = f"{len(extra)} files that are not of this run"
+    expected = "files of --source only, divided by this --seed and --val-ratio"
+    fix = "choose another --target, or name all sources at once"
+    return [Problem("--target", str(target), found, expected, fix, items=extra)]
 
 
 def finish(

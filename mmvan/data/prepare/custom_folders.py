@@ -13,6 +13,7 @@ from mmvan.data.prepare.custom import (
     assign,
     common_folder,
     finish,
+    left_over,
     list_pictures,
     split_of,
 )
@@ -45,7 +46,11 @@ def prepare_folders(options: Options, choice: Choice) -> str:
     classes = tuple(sorted({path.split("/")[1] for path in paths.values()}))
 
     def look() -> list[Problem]:
-        return placed.problems(options.target) + _picture_problems(options)
+        return [
+            *placed.problems(options.target),
+            *left_over(options.target, ("train", "val"), places.values()),
+            *_picture_problems(options),
+        ]
 
     next_step = finish(Classification(classes), options, look)
     return f"{trained} pictures to train on, {len(paths) - trained} to validate; {next_step}"
@@ -93,18 +98,8 @@ def _check_classes(paths: Iterable[str]) -> None:
 
 
 def _picture_problems(options: Options) -> list[Problem]:
-    folders = {split: options.target / split for split in ("train", "val")}
-    names = {
-        split: {path.relative_to(folder).as_posix() for path in files_of(folder)}
-        for split, folder in folders.items()
-    }
-    problems = []
-    if both := tuple(sorted(names["train"] & names["val"])):
-        found = f"{len(both)} pictures to train on and to validate on"
-        fix = "choose another --target: this one was made with another --seed or --val-ratio"
-        expected = "each picture in one of train and val"
-        problems.append(Problem("val", str(folders["val"]), found, expected, fix, both))
-    for split, folder in folders.items():
-        pictures = [folder / name for name in sorted(names[split])]
-        problems += decoding_problems(folder, pictures, options)
-    return problems
+    return [
+        problem
+        for folder in (options.target / "train", options.target / "val")
+        for problem in decoding_problems(folder, files_of(folder), options)
+    ]

@@ -12,6 +12,7 @@ from mmvan.data.prepare.custom import (
     assign,
     common_folder,
     finish,
+    left_over,
     list_pictures,
     split_of,
 )
@@ -46,17 +47,24 @@ def prepare_masks(
     suffix = _one_suffix(images.values())
     maps = _stems(list_pictures(masks, (MAP_SUFFIX,)))
     splits = _splits(sorted(images), choice)
+    image_places = _places(images, splits, "images")
+    map_places = _places(maps, splits, "annotations")
     placed = [
-        place(where, _destination(stems, splits, kind).get, options.target, options.link)
-        for where, stems, kind in (
-            (options.sources, images, "images"),
-            (masks, maps, "annotations"),
-        )
+        place(options.sources, image_places.get, options.target, options.link),
+        place(masks, map_places.get, options.target, options.link),
     ]
 
     def look() -> list[Problem]:
         conflicts = [problem for part in placed for problem in part.problems(options.target)]
-        return conflicts + _file_problems(options, suffix, len(classes))
+        return [
+            *conflicts,
+            *left_over(
+                options.target,
+                ("images", "annotations"),
+                (*image_places.values(), *map_places.values()),
+            ),
+            *_file_problems(options, suffix, len(classes)),
+        ]
 
     data = Segmentation(classes, None, suffix, MAP_SUFFIX)
     trained = sum(place.startswith("train/") for place in splits.values())
@@ -84,10 +92,12 @@ def _splits(stems: Sequence[str], choice: Choice) -> dict[str, str]:
     """Places without kind and ending: ``train/a`` of ``a``, or of ``train/a``."""
     if all(split_of(stem) for stem in stems):
         return {stem: f"{split_of(stem)}/{stem.partition('/')[2]}" for stem in stems}
+    if len(stems) < 2:
+        raise DataError(f"--source: one picture, {stems[0]}; two pictures or more can be divided")
     return {stem: f"{split}/{stem}" for stem, split in assign(stems, choice).items()}
 
 
-def _destination(stems: dict[str, str], splits: dict[str, str], kind: str) -> dict[str, Place]:
+def _places(stems: dict[str, str], splits: dict[str, str], kind: str) -> dict[str, Place]:
     """The place of each name; a label map without a picture stays where it is."""
     return {
         name: Place(f"{kind}/{splits[stem]}{PurePosixPath(name).suffix}")

@@ -1,0 +1,87 @@
+"""Pictures and label maps of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmseg.datasets import BaseSegDataset
+
+from mmvan.data.prepare.custom import Choice
+from mmvan.data.prepare.custom_masks import prepare_masks
+from mmvan.data.prepare.dataset import Options
+from mmvan.errors import DataError
+from tests.data.prepare.making import label_map, picture, tree, write
+
+CLASSES = ("sky", "road", "tree")
+
+
+def made(root: Path, count: int = 5, folders: tuple[str, ...] = ("",), labels: int = 3) -> Path:
+    for folder in folders:
+        for number in range(count):
+            write(root / "images" / folder, {f"{number}.jpg": picture(number)})
+            write(root / "maps" / folder, {f"{number}.png": label_map(labels)})
+    return root
+
+
+def run(source: Path, target: Path, choice: Choice | None = None) -> str:
+    options = Options(target, (source / "images",))
+    return prepare_masks(options, [source / "maps"], CLASSES, choice or Choice())
+
+
+def test_pairs_are_divided(tmp_path: Path) -> None:
+    told = run(made(tmp_path / "source"), tmp_path / "roads", Choice(0.4))
+    assert told.startswith("3 pictures to train on, 2 to validate; 3 classes: sky, road, tree\n")
+    cfg = Config.fromfile(tmp_path / "roads/van_b_roads.py")
+    sizes = []
+    for loader in ("train", "val"):
+        options = cfg[f"{loader}_dataloader"].dataset
+        leave = ("type", "pipeline")
+        data = BaseSegDataset(**{key: options[key] for key in options if key not in leave})
+        infos = [data.get_data_info(index) for index in range(len(data))]
+        sizes.append(len(infos))
+        for info in infos:
+            assert Path(info["img_path"]).stem == Path(info["seg_map_path"]).stem
+            assert Path(info["seg_map_path"]).is_file()
+            assert info["reduce_zero_label"] is False
+    assert sizes == [3, 2]
+
+
+def test_given_splits_and_deeper_folders_are_kept(tmp_path: Path) -> None:
+    folders = ("train/a", "train/b", "val/a")
+    run(made(tmp_path / "source", 2, folders), tmp_path / "roads")
+    assert len(tree(tmp_path / "roads/images/train")) == 4
+    assert tree(tmp_path / "roads/annotations/val") == ["a/0.png", "a/1.png"]
+
+
+def test_what_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    source = made(tmp_path / "source", 2, ("train", "val"))
+    (source / "maps/train/0.png").unlink()
+    write(source, {"maps/train/1.png": label_map(9), "images/val/0.jpg": b"x"})
+    with pytest.raises(DataError) as caught:
+        run(source, tmp_path / "roads")
+    text = str(caught.value)
+    assert "1 files missing: 0.png" in text
+    assert "1.png: values 3, 4, 5, 6, 7, 8; expected 0 to 2, or 255 to ignore" in text
+    assert "0.jpg: cannot be decoded" in text
+    assert list((tmp_path / "roads").glob("*.py")) == []
+
+
+def test_another_seed_into_the_same_target(tmp_path: Path) -> None:
+    source = made(tmp_path / "source")
+    run(source, tmp_path / "roads", Choice(0.4, 0))
+    with pytest.raises(DataError, match=r"files that are not of this run: annotations/"):
+        run(source, tmp_path / "roads", Choice(0.4, 3))
+
+
+def test_pictures_with_several_endings(tmp_path: Path) -> None:
+    source = made(tmp_path / "source")
+    write(source, {"images/x.jpeg": picture()})
+    with pytest.raises(DataError, match=r"pictures that end in \.jpeg, \.jpg\."):
+        run(source, tmp_path / "roads")
+
+
+def test_one_picture_cannot_be_divided(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="two pictures or more"):
+        run(made(tmp_path / "source", 1), tmp_path / "roads")
