@@ -1,0 +1,148 @@
+"""The command that prepares data sets, up to a training with the config that it writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import prepare_dataset
+import pytest
+
+from mmvan.data.sample import SAMPLE_SEGMENTS
+from mmvan.errors import DataError
+from tests.tools.workplace import Workplace
+
+SAMPLE = Path("data/sample")
+COCO = SAMPLE / "coco"
+ADE = SAMPLE / "ade20k"
+# Sources and options of each form, and what makes the training small: a B0 without weights on
+# pictures of 128 x 128, for one iteration and one evaluation.
+FORMS = {
+    "pictures": (
+        (SAMPLE / "imagenet",),
+        (),
+        ("model.head.in_channels=256", "train_cfg.max_epochs=1"),
+        "accuracy/top1",
+    ),
+    "boxes": (
+        (COCO / "train2017", COCO / "val2017"),
+        (
+            "--annotations",
+            COCO / "annotations/instances_train2017.json",
+            COCO / "annotations/instances_val2017.json",
+        ),
+        (
+            "model.neck.in_channels=[32,64,160,256]",
+            "train_cfg.max_epochs=1",
+            "train_dataloader.dataset.indices=2",
+            "train_dataloader.dataset.pipeline.2.scale=(128,128)",
+            "val_dataloader.dataset.pipeline.1.scale=(128,128)",
+        ),
+        "coco/segm_mAP",
+    ),
+    "maps": (
+        (ADE / "images",),
+        ("--masks", ADE / "annotations", "--classes", "names.txt"),
+        (
+            "model.neck.in_channels=[32,64,160,256]",
+            "train_cfg.max_iters=1",
+            "train_cfg.val_interval=1",
+            "train_dataloader.batch_size=2",
+            "train_dataloader.dataset.pipeline.2.scale=(256,128)",
+            "train_dataloader.dataset.pipeline.3.crop_size=(128,128)",
+            "val_dataloader.dataset.pipeline.1.scale=(256,128)",
+        ),
+        "mIoU",
+    ),
+}
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def refusal(command: pytest.MonkeyPatch, *arguments: str) -> str:
+    command.setattr(sys, "argv", ["prepare_dataset.py", *arguments])
+    with pytest.raises(DataError) as caught:
+        prepare_dataset.main()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", prepare_dataset.DATA_SETS)
+def test_without_anything_it_says_what_to_get(command: pytest.MonkeyPatch, name: str) -> None:
+    data = prepare_dataset.DATA_SETS[name]
+    text = refusal(command, name)
+    assert text.startswith(f"--target {data.target}: no such folder; ")
+    assert text.endswith(data.needs)
+
+
+def test_there_are_all_data_sets() -> None:
+    assert list(prepare_dataset.DATA_SETS) == ["imagenet", "coco", "ade20k", "cub200", "camvid"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    (
+        ((), "custom: --source is missing"),
+        (("--source", "x", "--annotations", "a", "--masks", "m"), "exclude each other"),
+        (("--source", "x", "--annotations", "a", "b", "c"), "3 files, expected one or two"),
+        (("--source", "x", "--masks", "m"), "--classes missing. Expected a file"),
+        (("--source", "x", "--masks", "m", "--classes", "none.txt"), "none.txt: no such file"),
+        (("--source", "x", "--val-ratio", "20"), "--val-ratio 20.0: expected a share"),
+        (("--source", "x", "--workers", "-1"), "--workers -1: expected 0 or more"),
+        (("--source", "none"), "--source none: no such file or folder"),
+    ),
+)
+def test_options_that_cannot_be(
+    command: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    assert message in refusal(command, "custom", *arguments)
+
+
+@pytest.mark.parametrize("names", ("", "one\n", "one\ntwo\none\n"))
+def test_class_names_that_cannot_be(
+    command: pytest.MonkeyPatch, tmp_path: Path, names: str
+) -> None:
+    (tmp_path / "names.txt").write_text(names)
+    text = refusal(command, "custom", "--source", "x", "--masks", "m", "--classes", "names.txt")
+    assert "expected two or more different names" in text
+
+
+@pytest.mark.slow
+def test_a_problem_ends_with_status_2_and_a_report(workplace: Workplace) -> None:
+    source = workplace.root / "broken"
+    for split in ("training", "validation"):
+        folder = source / "images" / split
+        folder.mkdir(parents=True)
+        (folder / "a.jpg").write_bytes(b"x")
+    message = workplace.refuse(
+        "prepare_dataset.py", "ade20k", "--source", source, "--target", "ade", "--partial"
+    )
+    assert message.startswith("error: 6 problems with ade, in full in ade/prepare_report.txt:\n")
+    report = (workplace.root / "ade/prepare_report.txt").read_text()
+    assert report.count("a.jpg: cannot be decoded") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_the_config_of_own_data_trains(workplace: Workplace, form: str) -> None:
+    sources, options, small, metric = FORMS[form]
+    names = ("other", *SAMPLE_SEGMENTS)
+    (workplace.root / "names.txt").write_text("\n".join(names))
+    said = workplace.succeed(
+        "prepare_dataset.py",
+        *("custom", "--source", *sources, *options, "--target", form, "--workers", "1"),
+    )
+    config = f"{form}/van_b_{form}.py"
+    assert said.endswith(f"Train with tools/dist_train.sh {config} 1.\n")
+    workplace.succeed(
+        "train.py",
+        *(config, "--device", "cpu", "--work-dir", f"work_dirs/{form}", "--cfg-options"),
+        *("model.backbone.arch=b0", "model.backbone.init_cfg=None", *small),
+    )
+    (scalars,) = (workplace.root / "work_dirs" / form).glob("*/vis_data/scalars.json")
+    lines = [json.loads(line) for line in scalars.read_text().splitlines()]
+    assert any(metric in line for line in lines)
