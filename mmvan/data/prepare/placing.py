@@ -180,10 +180,7 @@ def _write(entry: Entry, chosen: Place, path: Path, link: str) -> None:
             unfinished.write_bytes(chosen.convert(entry.read()))
         elif entry.path and link == "symlink":
             unfinished.symlink_to(entry.path.resolve())
-        elif entry.path and link == "move" and _same_disk(entry.path, path.parent):
-            # A second name of the same file, so that it is never without one.
-            unfinished.hardlink_to(entry.path)
-        else:
+        elif not (entry.path and link == "move" and _named_twice(entry.path, unfinished)):
             with entry.open() as file, unfinished.open("xb") as copy:
                 shutil.copyfileobj(file, copy, 2**20)
     except BaseException:
@@ -194,8 +191,13 @@ def _write(entry: Entry, chosen: Place, path: Path, link: str) -> None:
         entry.path.unlink()
 
 
-def _same_disk(path: Path, folder: Path) -> bool:
-    return path.stat().st_dev == folder.stat().st_dev
+def _named_twice(path: Path, name: Path) -> bool:
+    """Gives a file a second name, so that it is never without one; not all disks can."""
+    try:
+        name.hardlink_to(path.resolve())
+    except OSError:
+        return False
+    return True
 
 
 def _check_space(sources: Sequence[Path], target: Path, link: str) -> None:

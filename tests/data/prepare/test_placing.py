@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from mmvan.data.prepare import placing
 from mmvan.data.prepare.placing import LINKS, Place, Rule, by_rules, place
 from mmvan.errors import DataError
 from tests.data.prepare.making import tree, write, zipped
@@ -95,7 +94,11 @@ def test_moving_to_another_disk_copies_before_it_removes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "source", {"names.txt": b"abc"})
-    monkeypatch.setattr(placing, "_same_disk", lambda path, folder: False)
+
+    def refuse(*_: Any) -> None:
+        raise OSError(18, os.strerror(18))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
     place([source], by_rules(RULES), tmp_path / "target", "move")
     assert (tmp_path / "target/names.txt").read_bytes() == b"abc"
     assert tree(source) == []
