@@ -134,7 +134,7 @@ def test_an_installed_package_knows_its_models(
     folder, names = run(environment, "-c", code + listed, cwd=tmp_path).splitlines()
     assert Path(folder).parts[-3:] == ("mmvan", ".mim", "configs")
     assert environment.parent.parent in Path(folder).parents
-    assert names == "van_b_upernet 53"
+    assert names == "van_b_upernet 71"
 
 
 def test_an_editable_install_follows_its_source(

@@ -23,7 +23,21 @@ def _of_coco(part: str) -> dict[str, Any]:
     return {key: value for key, value in recipe.items() if key not in others}
 
 
+ABLATIONS = [f"in1k_{name}" for name in RESULTS["ablations_b0"] if name != "kernel_sizes"] + [
+    f"in1k_kernel{row['kernel']}"
+    for row in RESULTS["ablations_b0"]["kernel_sizes"]
+    if row["kernel"] != 21  # That of every other config.
+]
+# Methods that have another one's recipe.
+VARIANTS = {
+    **dict.fromkeys(ABLATIONS, "in1k"),
+    "in22k_in1k_384": "in22k_in1k",
+    "fpn_in22k": "fpn",
+    "upernet_in22k": "upernet",
+}
 RECIPE = {
+    "in22k_in1k": RECIPES["fine_tune_from_in22k"],
+    "cub200": RECIPES["cub_200"],
     "in1k": RECIPES["classification_in1k"]["authors_train_script"],
     **dict.fromkeys(METHODS_1X, _of_coco("schedule_1x")),
     **dict.fromkeys(METHODS_3X, _of_coco("schedule_3x")),
@@ -31,12 +45,19 @@ RECIPE = {
     "fpn": RECIPES["semantic_fpn_ade20k"],
     "upernet": RECIPES["upernet_ade20k"],
 }
-# Recipes for which there is no config yet.
-RECIPES_WITHOUT_CONFIG = ("fine_tune_from_in22k", "cub_200")
+
+
+def recipe_of(path: Path) -> str:
+    """The method whose recipe a config has, such as ``upernet`` for ``van_h_upernet_in22k``."""
+    method, _ = method_and_size(path)
+    return VARIANTS.get(method, method)
+
+
+PUBLISHED = [path for path in REFERENCE if recipe_of(path) in RECIPE]
 
 
 def configs_of(method: str) -> list[Path]:
-    return [path for path in REFERENCE if method_and_size(path)[0] == method]
+    return [path for path in REFERENCE if recipe_of(path) == method]
 
 
 def settings_of(path: Path) -> dict[str, Any]:
@@ -44,8 +65,8 @@ def settings_of(path: Path) -> dict[str, Any]:
 
     What is published per arch is that of the config's arch, and is left out where there is none.
     """
-    method, size = method_and_size(path)
-    return dict(_settings(RECIPE[method], "", ARCH_OF_SIZE[size]))
+    _, size = method_and_size(path)
+    return dict(_settings(RECIPE[recipe_of(path)], "", ARCH_OF_SIZE[size]))
 
 
 def _settings(node: Any, name: str, arch: str) -> Iterator[tuple[str, Any]]:

@@ -129,7 +129,7 @@ def test_the_classifier_normalises_as_timm(photograph: Image.Image, tmp_path: Pa
     path = tmp_path / "picture.jpg"
     photograph.save(path)
     paths = configs_of("in1k")
-    assert len(paths) == 7
+    assert len(paths) == 16
     expected = timms(path, normalize=True)
     assert expected.min() < -0.9
     for config in paths:
@@ -173,7 +173,7 @@ def plain(settings: Any) -> Any:
 @pytest.mark.parametrize(
     ("library", "base", "methods", "configs"),
     (
-        (mmseg, "_base_/datasets/ade20k.py", ("fpn", "upernet"), 12),
+        (mmseg, "_base_/datasets/ade20k.py", ("fpn", "upernet", "mask2former"), 15),
         (mmdet, "_base_/datasets/coco_instance.py", ("maskrcnn",), 4),
         (mmdet, "_base_/datasets/coco_detection.py", ("retinanet",), 4),
         (mmdet, SWIN, ("maskrcnn_3x", "cascade_maskrcnn_3x"), 2),

@@ -14,10 +14,11 @@ from tests.configs.published import (
     METHODS_1X,
     METHODS_3X,
     PANOPTIC,
+    PUBLISHED,
     RECIPE,
     RECIPES,
-    RECIPES_WITHOUT_CONFIG,
     configs_of,
+    recipe_of,
     settings_of,
 )
 from tests.configs.zoo import ARCH_OF_SIZE, REFERENCE, find, load, method_and_size
@@ -140,6 +141,14 @@ DETECTION_3X = {
 # Pictures of train2017 (cocodataset.org).
 COCO_IMAGES = 118287
 READERS: dict[str, dict[str, Reader]] = {
+    "in22k_in1k": {"epochs": at("train_cfg.max_epochs")},
+    "cub200": {
+        "optimizer": at("optim_wrapper.optimizer.type"),
+        "lr": at("optim_wrapper.optimizer.lr"),
+        "weight_decay": at("optim_wrapper.optimizer.weight_decay"),
+        "batch_size": at("auto_scale_lr.base_batch_size"),
+        "epochs": at("train_cfg.max_epochs"),
+    },
     "in1k": {
         **OPTIMIZER,
         **BETAS,
@@ -214,8 +223,10 @@ READERS: dict[str, dict[str, Reader]] = {
     },
 }
 # Settings that a test of their own compares: test_recipes_schedule.py, _decay.py, _augment.py,
-# test_preprocessing.py (the crop ratio) and, for EMA, one below.
+# test_preprocessing.py (the crop ratio) and, for EMA and the inputs of fine-tuning, ones below.
 ELSEWHERE = {
+    "in22k_in1k": ("inputs",),
+    "cub200": ("schedule",),
     "in1k": ("schedule.", "no_weight_decay_on", "augment.", "mixup.", "model_ema", "eval.crop_pct"),
     **dict.fromkeys(METHODS_1X, ("schedule_1x.", "optimizer.no_decay")),
     **dict.fromkeys(
@@ -231,24 +242,31 @@ ELSEWHERE = {
 }
 NO_RECIPES = ("key_layouts", "traps", "more_checkpoints")
 # The published batch is 16 on every size; on 8 GPUs that is not the 4 images of B4's file.
-DIFFERENT = {("van_h_upernet", "images_per_gpu"): 2}
+DIFFERENT = {
+    ("van_h_upernet", "images_per_gpu"): 2,
+    ("van_h_upernet_in22k", "images_per_gpu"): 2,
+}
 COUNTS = {
-    "in1k": (7, 17),
+    "in22k_in1k": (6, 1),
+    "cub200": (1, 5),
+    "in1k": (16, 17),
     **dict.fromkeys(METHODS_1X, (4, 7)),
     **dict.fromkeys(METHODS_3X, (1, 9)),
     PANOPTIC: (2, 11),
-    "fpn": (5, 26),
-    "upernet": (7, 22),
+    "fpn": (6, 26),
+    "upernet": (8, 22),
 }
 
 
-def test_every_published_recipe_has_configs_or_is_named_without() -> None:
+def test_every_published_recipe_has_configs() -> None:
     covered = {"classification_in1k", "detection_coco", "semantic_fpn_ade20k", "upernet_ade20k"}
-    assert set(RECIPES) == covered | set(RECIPES_WITHOUT_CONFIG) | set(NO_RECIPES)
+    covered |= {"fine_tune_from_in22k", "cub_200"}
+    assert set(RECIPES) == covered | set(NO_RECIPES)
     assert {method: len(configs_of(method)) for method in RECIPE} == {
         method: configs for method, (configs, _) in COUNTS.items()
     }
-    assert sum(configs for configs, _ in COUNTS.values()) == len(REFERENCE) == 33
+    assert sum(configs for configs, _ in COUNTS.values()) == len(PUBLISHED) == 51
+    assert [path.stem for path in REFERENCE if path not in PUBLISHED] == ["van_b_mask2former"]
 
 
 @pytest.mark.parametrize("method", RECIPE)
@@ -263,11 +281,11 @@ def test_every_published_setting_is_compared_somewhere(method: str) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_settings_are_the_published_ones(path: Path) -> None:
     cfg = load(path)
     published = settings_of(path)
-    readers = READERS[method_and_size(path)[0]]
+    readers = READERS[recipe_of(path)]
     compared = [name for name in readers if name in published]
     # Only drop path is not published for every size.
     assert set(readers) - set(compared) <= {"drop_path"}
@@ -282,7 +300,7 @@ def test_what_differs_from_the_published_setting_is_still_published_so() -> None
     for (stem, name), value in DIFFERENT.items():
         (path,) = [path for path in REFERENCE if path.stem == stem]
         assert settings_of(path)[name] != value
-    assert len(DIFFERENT) == 1
+    assert len(DIFFERENT) == 2
 
 
 def test_drop_path_that_classification_does_not_publish_is_segmentations() -> None:
@@ -332,6 +350,13 @@ def test_weights_are_not_averaged_unless_asked() -> None:
             "mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py",
             PANOPTIC,
             {"panoptic_head.in_channels"},
+        ),
+        (
+            mmseg,
+            "mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512.py",
+            "mask2former",
+            # Our test pipeline enlarges to multiples of 32 itself.
+            {"decode_head.in_channels", "data_preprocessor.test_cfg.size_divisor"},
         ),
         (
             mmseg,

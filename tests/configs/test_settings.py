@@ -8,18 +8,23 @@ from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 
 from mmvan import VAN
 from mmvan.arch import ARCHS
-from tests.configs.published import RECIPES, RESULTS
+from tests.configs.published import ABLATIONS, RECIPES, RESULTS, recipe_of
 from tests.configs.zoo import (
     ARCH_OF_SIZE,
     LEAVES,
     REFERENCE,
     SAMPLE,
+    TEMPLATES,
     load,
     method_and_size,
 )
 
 SIZES = {
     "in1k": "t s b l h b5 b6",
+    **dict.fromkeys(ABLATIONS, "t"),
+    "in22k_in1k": "h b5 b6",
+    "in22k_in1k_384": "h b5 b6",
+    "cub200": "h",
     "maskrcnn": "t s b l",
     "retinanet": "t s b l",
     "maskrcnn_3x": "b",
@@ -28,32 +33,39 @@ SIZES = {
     "gfl_3x": "b",
     "mask2former_panoptic": "b b6",
     "fpn": "t s b l h",
+    "fpn_in22k": "h",
     "upernet": "t s b l h b5 b6",
+    "upernet_in22k": "h",
+    "mask2former": "b",
 }
-DOWNSTREAM = [path for path in REFERENCE if path.parent.name != "classification"]
 
 
 @pytest.mark.smoke
 def test_every_config_is_here_and_counted() -> None:
     expected = {(method, size) for method, sizes in SIZES.items() for size in sizes.split()}
     assert {method_and_size(path) for path in REFERENCE} == expected
-    assert (len(REFERENCE), len(SAMPLE), len(LEAVES)) == (33, 3, 36)
+    assert (len(REFERENCE), len(SAMPLE), len(TEMPLATES), len(LEAVES)) == (52, 3, 1, 56)
 
 
-def test_classification_starts_from_scratch_and_the_others_from_published_weights() -> None:
+def test_imagenet_1k_starts_from_scratch_and_the_others_from_published_weights() -> None:
     checkpoints = RESULTS["checkpoints"]
-    weights = {
+    in22k = checkpoints["mmseg_backbone"]
+    in1k = {
         **checkpoints["official_classification"],
         "b4": RECIPES["more_checkpoints"]["mmseg_backbone_b4"],
-        "b5": checkpoints["mmseg_backbone"]["b5-in22k"],
-        "b6": checkpoints["mmseg_backbone"]["b6-in22k"],
     }
-    assert set(weights) == set(ARCHS)
+    from_in22k = 0
     for path in REFERENCE:
         backbone = load(path).model.backbone
         start = (backbone.get("init_cfg") or {}).get("checkpoint")
-        assert start == (weights[backbone.arch] if path in DOWNSTREAM else None), path.stem
-    assert len(DOWNSTREAM) == 26
+        if recipe_of(path) == "in1k":
+            assert start is None, path.stem
+        elif "in22k" in path.stem or path.stem == "van_h_cub200" or backbone.arch in ("b5", "b6"):
+            assert start == in22k[f"{backbone.arch}-in22k"], path.stem
+            from_in22k += 1
+        else:
+            assert start == in1k[backbone.arch], path.stem
+    assert from_in22k == 12
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
@@ -62,9 +74,11 @@ def test_arch_and_widths_are_those_of_the_size(path: Path) -> None:
     model = load(path).model
     assert model.backbone.arch == ARCH_OF_SIZE[size]
     widths = list(ARCHS[model.backbone.arch].embed_dims)
-    if method == "in1k":
+    if path.parent.name == "classification":
         assert model.head.in_channels == widths[-1]
-    elif method == "upernet":
+    elif method == "mask2former":
+        assert model.decode_head.in_channels == widths
+    elif recipe_of(path) == "upernet":
         assert model.decode_head.in_channels == widths
         assert model.auxiliary_head.in_channels == widths[model.auxiliary_head.in_index]
     elif method == "mask2former_panoptic":
@@ -73,14 +87,26 @@ def test_arch_and_widths_are_those_of_the_size(path: Path) -> None:
         assert model.neck.in_channels == widths
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in REFERENCE if p.stem.startswith("van_b_")], ids=lambda path: path.stem
-)
-def test_a_reference_config_begins_with_its_launch_line(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    assert lines[0] == f"# tools/dist_train.sh configs/{path.parent.name}/{path.name} 8"
-    assert "8 GPUs" in lines[1]
-    assert "Expected:" in "\n".join(lines[:5])
+# The first config of a method: the others inherit it, or one that does.
+FIRST = [path for path in REFERENCE if "../_base_/" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", FIRST, ids=lambda path: path.stem)
+def test_the_first_config_of_a_method_begins_with_its_launch_line(path: Path) -> None:
+    launch, *lines = path.read_text().splitlines()
+    begin, _, gpus = launch.rpartition(" ")
+    assert begin == f"# tools/dist_train.sh configs/{path.parent.name}/{path.name}"
+    cfg, text = load(path), " ".join(line.removeprefix("# ") for line in lines[:5])
+    assert f"{gpus} GPUs x {cfg.train_dataloader.batch_size} images" in text
+    assert int(gpus) * cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size
+    assert "Expected:" in text or "no result is published" in text
+
+
+def test_every_method_has_a_first_config() -> None:
+    assert len(FIRST) >= 12
+    assert {"van_b_in1k", "van_h_in22k_in1k", "van_h_cub200", "van_b_mask2former"} <= {
+        path.stem for path in FIRST
+    }
 
 
 @pytest.mark.smoke

@@ -153,7 +153,7 @@ def test_factors_of_names_are_kept_and_frozen_stages_are_left_out() -> None:
 def test_it_is_off_by_default() -> None:
     constructors = [load(path).optim_wrapper.get("constructor") for path in LEAVES]
     assert constructors == [None] * len(LEAVES)
-    assert len(constructors) >= 26
+    assert len(constructors) >= 56
 
 
 @pytest.mark.parametrize("rate", (None, 0, 1.5, "0.9"))

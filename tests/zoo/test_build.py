@@ -47,7 +47,7 @@ def test_every_default_name_builds_without_loading_anything() -> None:
         classes = {"in1k": 1000, "maskrcnn": 80}.get(name.split("_")[2], 150)
         assert len(model.dataset_meta["classes"]) == classes
         assert not any(isinstance(m, nn.SyncBatchNorm) for m in model.modules())
-    assert len(defaults) == 33
+    assert len(defaults) == 52
 
 
 def test_the_default_scope_is_left_as_it_was() -> None:

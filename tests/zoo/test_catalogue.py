@@ -16,14 +16,14 @@ PROJECT = CONFIGS.parent
 def test_all_names_are_listed_in_order() -> None:
     names = list_models()
     assert names == sorted(set(names))
-    assert len(names) == 53
+    assert len(names) == 71
     assert {path.stem for path in REFERENCE} <= set(names)
     assert mmvan.list_models is list_models
 
 
 @pytest.mark.parametrize(
     ("pattern", "count"),
-    (("*upernet*", 8), ("van_b_*", 13), ("*_in22k*", 7), ("van_t_in1k", 1), ("resnet*", 0)),
+    (("*upernet*", 8), ("van_b_*", 14), ("*_in22k*", 14), ("van_t_in1k", 1), ("resnet*", 0)),
 )
 def test_a_pattern_selects_names(pattern: str, count: int) -> None:
     assert len(list_models(pattern)) == count
@@ -48,7 +48,7 @@ def test_an_unknown_name_is_refused_with_close_ones() -> None:
         ConfigError, match=r"no model is named 'van_b_in1'.*Did you mean van_b_in1k"
     ) as error:
         find_model("van_b_in1")
-    assert "mmvan.list_models() has all 53 names" in str(error.value)
+    assert "mmvan.list_models() has all 71 names" in str(error.value)
 
 
 def test_listing_loads_no_task_library_and_no_torch() -> None:
@@ -59,4 +59,4 @@ def test_listing_loads_no_task_library_and_no_torch() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "53 set()"
+    assert done.stdout.strip() == "71 set()"
