@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmvan.checkpoint.reading import read_checkpoint
 from tests.tools.workplace import CONFIGS, Workplace
 
 CLASSIFIER = CONFIGS / "classification" / "van_t_in1k_sample.py"
@@ -44,7 +45,7 @@ def test_backbone_that_does_not_exist(workplace: Workplace, option: str, message
 
 
 def test_training_leaves_a_checkpoint_that_safe_loading_reads(classifier: Path) -> None:
-    checkpoint = torch.load(classifier, weights_only=True)
+    checkpoint = read_checkpoint(classifier)
     assert (checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"]) == (1, 2)
     assert checkpoint["meta"]["seed"] == 1
     assert checkpoint["ema_state_dict"]["steps"] == 2
@@ -66,7 +67,7 @@ def test_resume_goes_on_where_the_last_run_ended(
     assert "resumed epoch: 1, iter: 2" in log
     assert "Epoch(val) [2]" in log
     assert "Epoch(val) [1]" not in log
-    resumed = torch.load(work_dir / "epoch_2.pth", weights_only=True)
+    resumed = read_checkpoint(work_dir / "epoch_2.pth")
     assert (resumed["meta"]["epoch"], resumed["meta"]["iter"]) == (2, 4)
     assert resumed["ema_state_dict"]["steps"] == 4
     steps = {float(state["step"]) for state in resumed["optimizer"]["state"].values()}
