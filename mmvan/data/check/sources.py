@@ -203,8 +203,8 @@ def advice(path: str) -> str:
     if "sample" in Path(path).parts:
         return "make the sample data: python tools/prepare_sample_data.py"
     return (
-        "put the data set there or link to it (README, section Data), or name its place with "
-        "--cfg-options and the key above"
+        "put the data set there (python tools/prepare_dataset.py does; README, section Data), or "
+        "name its place with --cfg-options and the key above"
     )
 
 

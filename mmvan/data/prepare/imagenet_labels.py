@@ -93,8 +93,14 @@ def _wnids(classes: bytes) -> Mapping[int, str]:
     The synsets of ``meta.mat`` are records of id, WordNet id, words, gloss, number of children and
     so on; those without children are the classes.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ModuleNotFoundError as error:
+        raise DataError(
+            "reading the development kit's meta.mat needs scipy: pip install scipy, or give "
+            "val_map.txt or valprep.sh instead of the kit"
+        ) from error
 
     try:
         records = loadmat(io.BytesIO(classes), squeeze_me=True)["synsets"]
