@@ -322,6 +322,18 @@ def test_drop_path_of_detection_follows_the_authors_advice() -> None:
         assert load(path).model.backbone.drop_path_rate == rates[size], path.stem
 
 
+def test_every_segmentor_has_the_published_scales_and_flips() -> None:
+    published = RECIPE["upernet"]["test"]
+    paths = [path for path in REFERENCE if path.parent.name == "segmentation"]
+    for path in paths:
+        cfg = load(path)
+        assert cfg.tta_model.type == "SegTTAModel"
+        assert multi_scale(cfg) == published["multi_scale"], path.stem
+        assert is_flipped(cfg) is published["flip"], path.stem
+        assert single_scale(cfg) == published["single_scale"], path.stem
+    assert len(paths) == 15
+
+
 def test_weights_are_not_averaged_unless_asked() -> None:
     assert RECIPE["in1k"]["model_ema"].startswith("off in the script")
     assert str(EMA_DECAY) in RECIPE["in1k"]["model_ema"]
