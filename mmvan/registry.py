@@ -8,6 +8,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 MODELS = Registry("model", scope="mmvan", parent=MMENGINE_MODELS, locations=["mmvan.models"])
@@ -21,3 +22,9 @@ TRANSFORMS = Registry(
     "transform", scope="mmvan", parent=MMENGINE_TRANSFORMS, locations=["mmvan.data.transforms"]
 )
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
+VISUALIZERS = Registry(
+    "visualizer",
+    scope="mmvan",
+    parent=MMENGINE_VISUALIZERS,
+    locations=["mmvan.visualization.panoptic"],
+)

@@ -35,7 +35,9 @@ class LoadPanopticMasks(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Adds masks and map to the results of a picture."""
+        """Adds masks and map to the results of a picture; nothing where no annotation is named."""
+        if not results.get("seg_map_path"):
+            return results
         ids = read_ids(results["seg_map_path"], self.backend_args)
         segments = results["segments_info"]
         labels = np.full(ids.shape, _IGNORED, np.uint8)

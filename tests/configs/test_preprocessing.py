@@ -214,16 +214,17 @@ def test_panoptic_pipelines_are_mmdets_with_masks_loaded_by_our_step() -> None:
     assert all(training.pop(1).values())
     testing = plain(theirs.test_dataloader.dataset.pipeline)
     assert testing.pop(2) == {"type": "LoadPanopticAnnotations"}
+    loading = [
+        {"type": "LoadAnnotations", "with_bbox": True},
+        {"type": "mmvan.LoadPanopticMasks"},
+    ]
     for size in ("b", "b6"):
         cfg = load(find(PANOPTIC, size))
         ours = plain(cfg.train_dataloader.dataset.pipeline)
-        loading = [ours.pop(1), ours.pop(1)]
-        assert loading == [
-            {"type": "LoadAnnotations", "with_bbox": True},
-            {"type": "mmvan.LoadPanopticMasks"},
-        ]
+        assert [ours.pop(1), ours.pop(1)] == loading
         assert ours == training
         ours = plain(cfg.test_dataloader.dataset.pipeline)
+        assert [ours.pop(2), ours.pop(2)] == loading
         del ours[-1]["meta_keys"][-2:]  # what our metric reads
         assert ours == testing
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
+from PIL import Image
 
-from mmvan.data.panoptic import read_ids
+from mmvan.data.panoptic import encode_ids, read_ids
+from mmvan.data.transforms import LoadPanopticMasks
 
 STEPS = [
     {"type": "LoadImageFromFile"},
@@ -42,12 +44,12 @@ def test_masks_and_labels_are_those_of_the_segments(
     assert things > 60
 
 
+def test_a_picture_without_annotations_is_left_as_it_is() -> None:
+    for results in ({"img_path": "a.jpg"}, {"img_path": "a.jpg", "seg_map_path": None}):
+        assert LoadPanopticMasks()(results) is results
+
+
 def test_a_picture_without_things_has_no_masks(tmp_path: Path) -> None:
-    from PIL import Image
-
-    from mmvan.data.panoptic import encode_ids
-    from mmvan.data.transforms import LoadPanopticMasks
-
     ids = np.full((6, 8), 70001, np.int32)
     Image.fromarray(encode_ids(ids)).save(tmp_path / "a.png")
     segments = [{"id": 70001, "category": 6, "is_thing": False}]

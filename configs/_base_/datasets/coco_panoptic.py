@@ -5,7 +5,9 @@ _base_ = "../runtime.py"
 
 default_scope = "mmdet"
 visualizer = dict(
-    type="DetLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], name="visualizer"
+    type="mmvan.PanopticVisualizer",
+    vis_backends=[dict(type="LocalVisBackend")],
+    name="visualizer",
 )
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
@@ -33,6 +35,8 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="mmvan.LoadPanopticMasks"),
     dict(
         type="PackDetInputs",
         meta_keys=(
