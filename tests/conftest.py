@@ -1,6 +1,18 @@
 """Settings for the whole suite."""
 
+from collections.abc import Iterator
+
+import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 # The suite runs in parallel; more threads than cores make tiny operators wait for each other.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _default_scope_of_its_own() -> Iterator[None]:
+    """Each test begins without a default scope: Runners and libraries leave theirs behind."""
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
