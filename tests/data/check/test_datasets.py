@@ -39,7 +39,8 @@ def test_missing_root_names_key_path_neighbours_and_remedy(
     assert f"1. train_dataloader.dataset.data_root: {folder}\n" in text
     assert f"no such directory; {own_root} has {folder.name}_old" in text
     assert "expected: the directory of the data set" in text
-    assert "put the data set there (python tools/prepare_dataset.py does; README, section Data)" in text
+    advice = "put the data set there (python tools/prepare_dataset.py does; README, section Data)"
+    assert advice in text
 
 
 def test_missing_sample_data_come_with_their_command(tmp_path: Path, configs: Configs) -> None:
