@@ -10,7 +10,7 @@ from mmvan.leaderboard.output import make_folder, versions, write_table
 from mmvan.leaderboard.published import SECTIONS, load_results
 from mmvan.leaderboard.subjects import find_configs, subject_of
 from mmvan.leaderboard.table import to_text
-from mmvan.zoo import config_dir
+from mmvan.location import config_dir
 
 
 def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -18,8 +18,8 @@ from mmvan.checkpoint.schemes import locate
 from mmvan.engine.config import load_config
 from mmvan.errors import CheckpointError, DataError
 from mmvan.leaderboard.plan import Evaluation
+from mmvan.location import zoo_dir
 from mmvan.version import __version__
-from mmvan.zoo.location import zoo_dir
 
 _DATA = "data/"  # Where all configs look for their data sets.
 

@@ -13,8 +13,8 @@ from mmengine.runner import load_checkpoint
 
 from mmvan.engine.config import innermost_dataset, load_config
 from mmvan.errors import CheckpointError
+from mmvan.location import zoo_dir
 from mmvan.zoo.catalogue import NamedModel, Weights, find_model, named_models
-from mmvan.zoo.location import zoo_dir
 
 
 def get_model(

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from mmvan.errors import ConfigError, did_you_mean
-from mmvan.zoo.location import INDEX, zoo_dir
+from mmvan.location import INDEX, zoo_dir
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The classifiers by name in mmpretrain's own functions."""
 
+from mmvan.location import CONFIGS, zoo_dir
 from mmvan.zoo.catalogue import list_models, named_models
-from mmvan.zoo.location import CONFIGS, zoo_dir
 
 
 def register_with_mmpretrain() -> list[str]:

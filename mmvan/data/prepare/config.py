@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.zoo.location import config_dir
+from mmvan.location import config_dir
 
 __all__ = ["Classification", "Detection", "Segmentation", "write_config"]
 

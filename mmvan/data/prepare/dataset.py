@@ -16,7 +16,7 @@ from mmvan.data.check.sources import list_files, neighbours
 from mmvan.data.prepare.pictures import find_faults
 from mmvan.data.prepare.placing import LINKS, Destination, Placed, place
 from mmvan.errors import DataError
-from mmvan.zoo.location import config_dir
+from mmvan.location import config_dir
 
 __all__ = [
     "REPORT",

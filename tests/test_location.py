@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mmvan import location
 from mmvan.errors import ConfigError
-from mmvan.zoo import config_dir, location
+from mmvan.location import config_dir
 from tests.configs.zoo import CONFIGS, LEAVES
 
 

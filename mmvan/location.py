@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmvan.errors import ConfigError
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
 INDEX = "model-index.yml"
 CONFIGS = "configs"
 
