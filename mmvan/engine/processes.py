@@ -1,5 +1,6 @@
 """The processes of one run: who this one is, and how they talk to each other without a GPU."""
 
+import atexit
 import os
 import subprocess
 from dataclasses import dataclass
@@ -112,6 +113,15 @@ def start_gloo(cfg: Config, processes: Processes) -> None:
         os.environ.setdefault("MASTER_PORT", "29500")
     seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
     dist.init_process_group("gloo", timeout=timedelta(seconds=seconds) if seconds else None)
+    # A group whose threads still live when the interpreter goes can abort a run that succeeded.
+    atexit.register(_end_group)
+
+
+def _end_group() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def use_cpu_data_parallel(cfg: Config) -> None:
