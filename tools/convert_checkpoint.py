@@ -8,8 +8,9 @@ from typing import Any
 
 from mmvan.checkpoint.convert import Converted, convert_state_dict
 from mmvan.checkpoint.layouts import HUGGINGFACE, LAYOUTS
-from mmvan.checkpoint.reading import read_checkpoint, trust_pickles
+from mmvan.checkpoint.reading import read_checkpoint
 from mmvan.checkpoint.schemes import locate
+from mmvan.checkpoint.trust import trust_pickles
 from mmvan.checkpoint.writing import ENDINGS, check_ending, write_checkpoint
 from mmvan.engine.errors import run_command
 from mmvan.errors import CheckpointError

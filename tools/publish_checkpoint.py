@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from mmvan.checkpoint.publish import publish_checkpoint
-from mmvan.checkpoint.reading import read_checkpoint, trust_pickles
+from mmvan.checkpoint.reading import read_checkpoint
 from mmvan.checkpoint.schemes import locate
+from mmvan.checkpoint.trust import trust_pickles
 from mmvan.engine.errors import run_command
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmvan.checkpoint.reading import trust_pickles
+from mmvan.checkpoint.trust import trust_pickles
 from mmvan.engine.config import load_config
 from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command

@@ -7,9 +7,12 @@ import struct
 import zipfile
 from pathlib import Path
 
+from mmvan.checkpoint.trust import pickles_are_trusted
 from mmvan.errors import CheckpointError, did_you_mean
 
-_SCHEME = re.compile(r"[\w-]+(:\w+)?://")
+_SCHEME = re.compile(r"([\w-]+)(:\w+)?://")
+# MMEngine looks these names up in its own lists, and unpickles what it fetches without a check.
+_UNCHECKED = ("modelzoo", "torchvision", "open-mmlab", "openmmlab", "mmcls", "pavi")
 # torch.save before PyTorch 1.6 begins with this number as a pickle (torch.serialization).
 _LEGACY_START = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 _SAFETENSORS_HEADER_LIMIT = 100_000_000  # bytes; the limit of the safetensors library itself.
@@ -26,9 +29,16 @@ def check_checkpoint(path: str, option: str) -> None:
         option: The option or key that named it, for the message.
 
     Raises:
-        CheckpointError: The file is missing, empty, truncated or something else.
+        CheckpointError: The file is missing, empty, truncated or something else, or the address is
+            one that MMEngine reads without a check.
     """
-    if _SCHEME.match(path):
+    scheme = _SCHEME.match(path)
+    if scheme:
+        if scheme[1] in _UNCHECKED and not pickles_are_trusted():
+            raise CheckpointError(
+                f"{option} {path}: what {scheme[1]}:// names is read by MMEngine without a safety "
+                "check. Give the https:// address of the file, or --unsafe if you trust it"
+            )
         return
     file = Path(path).expanduser()
     if not file.is_file():

@@ -3,7 +3,7 @@
 A pickle can run any code when it is read. PyTorch's safe loader rebuilds only tensors and plain
 values and what :mod:`mmvan.checkpoint.safe_globals` allows; anything else is refused here with the
 name of what the file asked for. There is no second attempt without the check: whoever trusts a
-file says so by :func:`trust_pickles`.
+file says so by :func:`mmvan.checkpoint.trust.trust_pickles`.
 """
 
 import json
@@ -20,26 +20,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mmvan.checkpoint.outline import check_checkpoint, is_safetensors
+from mmvan.checkpoint.trust import pickles_are_trusted
 from mmvan.checkpoint.wrappers import state_dict_of
 from mmvan.errors import CheckpointError
 
 # How far the tensors of a file may exceed its size; views of one value may be wider than it.
 _SPARE_BYTES = 2**30
-_trusting = False
-
-
-def trust_pickles() -> None:
-    """Let this process execute whatever the checkpoints that it reads ask for.
-
-    For files of one's own that hold more than weights. It cannot be undone in the process.
-    """
-    global _trusting
-    _trusting = True
-    print_log(
-        "--unsafe: checkpoints are read without a check and can execute any code",
-        logger="current",
-        level=WARNING,
-    )
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -92,7 +78,9 @@ def _read_torch(file: Path, map_location: Any) -> Any:
     try:
         # Open, since torch.load goes by the name of a file before it looks into it.
         with file.open("rb") as stream:
-            return torch.load(stream, map_location=map_location, weights_only=not _trusting)
+            return torch.load(
+                stream, map_location=map_location, weights_only=not pickles_are_trusted()
+            )
     except pickle.UnpicklingError as error:
         raise CheckpointError(_explain_refusal(file, error)) from error
     except Exception as error:

@@ -23,7 +23,7 @@ _DRAWING = {
 def add_testing_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options that only testing has."""
     add = parser.add_argument
-    add("checkpoint", help="file or address (https://, open-mmlab://) of the weights")
+    add("checkpoint", help="file or address (https://, hf://owner/name) of the weights")
     add(
         "--out",
         metavar="PATH",

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mmvan.checkpoint import outline
 from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.errors import CheckpointError
 
@@ -41,9 +42,21 @@ def test_real_checkpoints_pass(tmp_path: Path, write: object) -> None:
     assert check_checkpoint(str(tmp_path / "weights.bin"), "CHECKPOINT") is None
 
 
-@pytest.mark.parametrize("address", ("https://host/a.pth", "open-mmlab://van", "hf://org/van"))
+@pytest.mark.parametrize("address", ("https://host/a.pth", "s3://van", "hf://org/van"))
 def test_addresses_are_left_to_their_loader(address: str) -> None:
     assert check_checkpoint(address, "CHECKPOINT") is None
+
+
+@pytest.mark.parametrize("address", ("open-mmlab://van", "torchvision://resnet50", "mmcls://a"))
+def test_addresses_that_nobody_checks_are_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"without a safety check\. Give the https:// address"
+    ):
+        check_checkpoint(address, "load_from")
+    monkeypatch.setattr(outline, "pickles_are_trusted", lambda: True)
+    assert check_checkpoint(address, "load_from") is None
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,9 @@ def test_the_attacks_would_run_without_the_check(tmp_path: Path) -> None:
 def test_only_trust_reads_them(tmp_path: Path) -> None:
     plain_call(tmp_path / "van.pth", tmp_path / "mark")
     code = (
-        "import sys; from mmvan.checkpoint.reading import *; trust_pickles(); "
-        "read_checkpoint(sys.argv[1])"
+        "import sys; from mmvan.checkpoint.reading import read_checkpoint; "
+        "from mmvan.checkpoint.trust import trust_pickles; "
+        "trust_pickles(); read_checkpoint(sys.argv[1])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "van.pth"],
