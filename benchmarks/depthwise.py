@@ -7,16 +7,13 @@ detection input.
 """
 
 import argparse
-import csv
 import itertools
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from timing import cpu_name, medians, write_csv
 from torch import Tensor
 
 from mmvan.ops import depthwise_conv2d
@@ -36,19 +33,6 @@ def plain(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     """PyTorch's dilated depthwise convolution."""
     padding = dilation * (weight.shape[-1] - 1) // 2
     return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=x.shape[1])
-
-
-def medians(steps: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each step; the steps take turns, so that all see the same machine."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        step()
-    for _ in range(repeats):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def measure(
@@ -93,18 +77,7 @@ def main() -> None:
         rows.append(measure(shape, layout, dtype, args.repeats) | machine)
         print(rows[-1], flush=True)
     if args.out:
-        with args.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-
-def cpu_name() -> str:
-    """The processor's name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+        write_csv(rows, args.out)
 
 
 if __name__ == "__main__":
