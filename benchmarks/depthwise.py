@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timing import cpu_name, medians, write_csv
+from timing import medians, write_csv
 from torch import Tensor
 
+from mmvan.leaderboard.output import cpu_name
 from mmvan.ops import depthwise_conv2d
 
 # (N, C, H, W) of the four stages.

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
-from timing import cpu_name, medians, write_csv
+from timing import medians, write_csv
 from torch import nn
 
 from mmvan.arch import ARCHS
 from mmvan.deploy import fold
+from mmvan.leaderboard.output import cpu_name
 
 CASES = (("b0", 8), ("b2", 1), ("b2", 8))  # Arch and images per batch.
 SIZE = 224

@@ -1,7 +1,6 @@
-"""What the measuring scripts share: interleaved medians, the machine's name, the CSV."""
+"""What the measuring scripts share: interleaved medians and the CSV."""
 
 import csv
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +18,6 @@ def medians(steps: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
             step()
             times[name].append((time.perf_counter() - start) * 1e3)
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def cpu_name() -> str:
-    """The processor's name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def write_csv(rows: Sequence[Mapping[str, object]], file: Path) -> None:

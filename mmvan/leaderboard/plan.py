@@ -1,11 +1,10 @@
 """Which evaluations reproduce the published results of the named models."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmvan.errors import ConfigError, DataError, did_you_mean
-from mmvan.zoo.catalogue import NamedModel
+from mmvan.zoo.catalogue import NamedModel, split_metric
 
 TASKS = {"cls": "classification", "det": "detection", "seg": "segmentation"}
 # The metafiles' name of a metric: the evaluator's, and how many of its units make one per cent.
@@ -19,7 +18,6 @@ METRICS = {
     "PQ things": ("coco_panoptic/PQ_th", 1),
     "PQ stuff": ("coco_panoptic/PQ_st", 1),
 }
-_METRIC = re.compile(r"(?P<name>[^(]*[^( ]) ?(?:\((?P<label>.+)\))?")
 _MULTI_SCALE = "ms+flip"
 
 
@@ -89,15 +87,15 @@ def plan_evaluations(
 def _settings(model: NamedModel) -> list[Evaluation]:
     targets: dict[bool, list[Target]] = {False: [], True: []}
     for metric, value in model.metrics.items():
-        parts = _METRIC.fullmatch(metric)
-        if parts is None or parts["name"] not in METRICS:
+        name, label = split_metric(metric)
+        if name not in METRICS:
             raise DataError(
                 f"{model.name}: unknown metric {metric!r}; known are {', '.join(METRICS)}, alone "
                 f"or followed by ({_MULTI_SCALE}) or by who measured it in brackets"
             )
-        multi_scale = parts["label"] == _MULTI_SCALE
-        source = "paper" if multi_scale or not parts["label"] else parts["label"]
-        targets[multi_scale].append(Target(parts["name"], value, source))
+        multi_scale = label == _MULTI_SCALE
+        source = "paper" if multi_scale or not label else label
+        targets[multi_scale].append(Target(name, value, source))
     return [
         Evaluation(model, multi_scale, tuple(found))
         for multi_scale, found in targets.items()

@@ -1,6 +1,7 @@
 """The models that have a name: a config, what is published about it, and published weights."""
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +12,8 @@ import yaml
 
 from mmvan.errors import ConfigError, did_you_mean
 from mmvan.location import INDEX, zoo_dir
+
+_METRIC = re.compile(r"(?P<name>[^(]*[^( ]) ?(?:\((?P<label>.+)\))?")
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,18 @@ def list_models(pattern: str = "*") -> list[str]:
         ConfigError: The installation has no model index.
     """
     return sorted(name for name in named_models() if fnmatchcase(name, pattern))
+
+
+def split_metric(metric: str) -> tuple[str, str | None]:
+    """Split a metric of a metafile, ``mIoU (ms+flip)``, into its name and its label or None.
+
+    Raises:
+        ConfigError: It has another form.
+    """
+    parts = _METRIC.fullmatch(metric)
+    if parts is None:
+        raise ConfigError(f"metric {metric!r}: expected a name, alone or before (a label)")
+    return parts["name"], parts["label"]
 
 
 def read_metafile(metafile: Path) -> list[NamedModel]:

@@ -1,14 +1,12 @@
 """The models as Markdown tables, for README.md and docs/model_zoo.md."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from mmvan.zoo.catalogue import NamedModel, Weights
+from mmvan.zoo.catalogue import NamedModel, Weights, split_metric
 
 BEGIN = "<!-- models: begin (made by tools/model_tables.py) -->"
 END = "<!-- models: end -->"
-_METRIC = re.compile(r"(?P<name>[^(]*[^( ]) ?(?:\((?P<label>.+)\))?")
 _SHORT_NAMES = {"Top 1 Accuracy": "top-1", "Top 5 Accuracy": "top-5"}
 # Who measured a result, as the metafiles label it; the paper's have another label or none.
 _MEASURERS = ("mmpretrain", "mmseg")
@@ -122,9 +120,8 @@ def _results(metrics: Mapping[str, float], by: str | None) -> str:
     """The results that somebody measured; None stands for the paper."""
     cells = []
     for metric, value in metrics.items():
-        parts = _METRIC.fullmatch(metric)
-        assert parts is not None  # every string of a metafile's metrics matches
-        name, label = _SHORT_NAMES.get(parts["name"], parts["name"]), parts["label"]
+        full, label = split_metric(metric)
+        name = _SHORT_NAMES.get(full, full)
         if by is not None and label == by:
             cells.append(f"{name} {value:g}")
         elif by is None and label not in _MEASURERS:
