@@ -82,7 +82,7 @@ def _problems(
         if fault:
             kind, detail = fault
             problems.setdefault(kind, []).append(f"{names[own]}{detail}")
-    return {kind: found for kind, found in problems.items() if found}
+    return {kind: faulty for kind, faulty in problems.items() if faulty}
 
 
 def _fault(tensor: Any, expected: Tensor) -> tuple[str, str] | None:

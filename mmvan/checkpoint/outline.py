@@ -120,9 +120,10 @@ def _safetensors_fault(file: Path) -> str | None:
             return f"its safetensors header should have {length} bytes, the file has {size}"
         try:
             header = json.loads(stream.read(length))
-        except ValueError:
-            return "its safetensors header is not JSON"
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            entries = [entry for name, entry in header.items() if name != "__metadata__"]
+            ends = [int(entry["data_offsets"][1]) for entry in entries]
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            return "its safetensors header is not JSON of the expected form"
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         return f"it should have {expected} bytes by its safetensors header and has {size}"

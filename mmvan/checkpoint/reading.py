@@ -67,10 +67,19 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
             metadata = stream.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"checkpoint {file} is damaged: {error}") from error
-    meta = {**metadata}
-    if "dataset_meta" in meta:  # The only entry that is not text; see publishing.
-        meta["dataset_meta"] = json.loads(meta["dataset_meta"])
-    return {"state_dict": tensors, "meta": meta}
+    return {"state_dict": tensors, "meta": _decode(file, metadata)}
+
+
+def _decode(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Metadata as it was before it was written: one entry is not text."""
+    if "dataset_meta" not in metadata:
+        return {**metadata}
+    try:
+        return {**metadata, "dataset_meta": json.loads(metadata["dataset_meta"])}
+    except ValueError as error:
+        raise CheckpointError(
+            f"checkpoint {file}: the entry dataset_meta of its metadata is not JSON: {error}"
+        ) from error
 
 
 def _read_torch(file: Path, map_location: Any) -> Any:

@@ -36,6 +36,11 @@ def write_bad_safetensors_header(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", 8) + b"{broken}")
 
 
+def write_safetensors_without_offsets(path: Path) -> None:
+    header = b'{"a": {"dtype": "F32", "shape": [1]}}'
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+
+
 @pytest.mark.parametrize("write", (write_zip, write_legacy, write_safetensors))
 def test_real_checkpoints_pass(tmp_path: Path, write: object) -> None:
     write(tmp_path / "weights.bin")
@@ -98,6 +103,7 @@ def test_truncated_files_are_found(tmp_path: Path, write: object, found: str) ->
     (
         (write_other_zip, "holds word/document.xml"),
         (write_bad_safetensors_header, "header is not JSON"),
+        (write_safetensors_without_offsets, "header is not JSON of the expected form"),
     ),
 )
 def test_other_containers_are_refused(tmp_path: Path, write: object, found: str) -> None:

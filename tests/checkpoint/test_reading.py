@@ -49,6 +49,12 @@ def test_metadata_of_safetensors_are_read(tmp_path: Path) -> None:
     assert meta == {"arch": "b0", "dataset_meta": {"classes": ["cat", "dog"]}}
 
 
+def test_metadata_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
+    save_file(WEIGHTS, tmp_path / "w.safetensors", metadata={"dataset_meta": "{"})
+    with pytest.raises(CheckpointError, match="the entry dataset_meta of its metadata is not JSON"):
+        read_checkpoint(tmp_path / "w.safetensors")
+
+
 def test_a_container_that_contains_itself_is_read(tmp_path: Path) -> None:
     loop: list[object] = []
     loop.append(loop)
