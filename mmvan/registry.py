@@ -19,7 +19,10 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     locations=["mmvan.engine.layer_decay"],
 )
 TRANSFORMS = Registry(
-    "transform", scope="mmvan", parent=MMENGINE_TRANSFORMS, locations=["mmvan.data.transforms"]
+    "transform",
+    scope="mmvan",
+    parent=MMENGINE_TRANSFORMS,
+    locations=["mmvan.data.loading", "mmvan.data.cropping", "mmvan.data.transforms"],
 )
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
 VISUALIZERS = Registry(

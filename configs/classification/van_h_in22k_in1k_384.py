@@ -5,7 +5,7 @@
 _base_ = "./van_h_in22k_in1k.py"
 
 random_crops = [
-    [dict(type="RandomResizedCrop", scale=384, backend="pillow", interpolation=interpolation)]
+    [dict(type="mmvan.RandomResizedCrop", scale=384, backend="pillow", interpolation=interpolation)]
     for interpolation in ("bilinear", "bicubic")
 ]
 # After the crop, the augmentation is that at 224.

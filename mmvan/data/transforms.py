@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmdet.structures.mask import BitmapMasks
 
 from mmvan.data.panoptic import read_ids
 from mmvan.registry import TRANSFORMS
@@ -38,6 +37,9 @@ class LoadPanopticMasks(BaseTransform):
         """Adds masks and map to the results of a picture; nothing where no annotation is named."""
         if not results.get("seg_map_path"):
             return results
+        # Here, because the other tasks' pipelines find their steps without mmdet.
+        from mmdet.structures.mask import BitmapMasks
+
         ids = read_ids(results["seg_map_path"], self.backend_args)
         segments = results["segments_info"]
         labels = np.full(ids.shape, _IGNORED, np.uint8)

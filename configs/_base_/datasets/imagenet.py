@@ -8,16 +8,14 @@ default_hooks = dict(
     visualization=dict(type="VisualizationHook", enable=False),
 )
 
-# Pictures are read as timm reads them: by Pillow (OpenCV decodes CMYK otherwise), and as they are
-# stored, whatever orientation their EXIF data asks for.
-read = dict(
-    type="LoadImageFromFile", imdecode_backend="pillow", color_type="color_ignore_orientation"
-)
+# Pictures are read as timm reads them, with the pixels that Pillow gives (OpenCV decodes CMYK
+# otherwise), and as they are stored, whatever orientation their EXIF data asks for.
+read = dict(type="mmvan.LoadImage", color_type="color_ignore_orientation")
 fill = [128, 128, 128]
 # timm picks the interpolation at random (--train-interpolation random).
 interpolations = ("bilinear", "bicubic")
 random_crops = [
-    [dict(type="RandomResizedCrop", scale=224, backend="pillow", interpolation=interpolation)]
+    [dict(type="mmvan.RandomResizedCrop", scale=224, backend="pillow", interpolation=interpolation)]
     for interpolation in interpolations
 ]
 # rand-m9-mstd0.5-inc1. The script's --color-jitter 0.4 has no effect beside it: timm applies
