@@ -1,5 +1,6 @@
 """COCO's panoptic pictures: PNG files whose colours are numbers of segments."""
 
+import functools
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ __all__ = ["NO_SEGMENT", "decode_ids", "encode_ids", "read_ids"]
 # The number of pixels that belong to no segment.
 NO_SEGMENT = 0
 # A number is R + 256 G + 256^2 B (cocodataset.org, format-data, "Panoptic Segmentation").
-_SHIFTS = np.array([0, 8, 16])
+_SHIFTS = (0, 8, 16)
 
 
 def decode_ids(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -26,7 +27,9 @@ def decode_ids(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
     Returns:
         Numbers of segments, shape (height, width).
     """
-    return np.left_shift(colours.astype(np.int32), _SHIFTS).sum(-1, dtype=np.int32)
+    # Plane by plane: several times faster than a sum over an axis of three.
+    planes = (colours[..., i].astype(np.int32) << shift for i, shift in enumerate(_SHIFTS))
+    return functools.reduce(np.bitwise_or, planes)
 
 
 def encode_ids(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
