@@ -76,7 +76,7 @@ class FoldedVAN(nn.Module):
         self.channels_last = backbone.channels_last
         self.out_channels = backbone.out_channels
         self.out_strides = backbone.out_strides
-        if self.channels_last:
+        if self.channels_last is True:
             to_layout: Any = self.to  # Its stub leaves the argument out.
             to_layout(memory_format=torch.channels_last)
 

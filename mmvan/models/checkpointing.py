@@ -1,28 +1,65 @@
-"""Activation checkpointing that leaves BatchNorm's running statistics right."""
+"""Activation checkpointing: the same numbers in less memory, for some computation done twice.
 
-from collections.abc import Iterator
+Regions must be parts of a block that keep no statistics. A whole block has BatchNorm inside, whose
+running statistics must see each batch once.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
+def checkpoint_region(
+    region: Callable[[Tensor], Tensor], x: Tensor, *, random: bool = False
+) -> Tensor:
+    """Run a part of a block and keep its input alone for the backward pass.
+
+    The second computation stops as soon as it has what the operators of the region read, so the
+    last operator never runs again: a region that ends in a convolution repeats what is before it.
+
+    Args:
+        region: A function of one input without running statistics.
+        x: Its input.
+        random: Whether it draws random numbers; the second computation then draws the same.
+
+    Returns:
+        Tensor: ``region(x)``.
+    """
+    if not _needs_backward(x):
+        return region(x)
+    return checkpoint(region, x, use_reentrant=False, preserve_rng_state=random)
+
+
 def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
-    """Run a block without keeping its activations; they are computed again in the backward pass.
+    """Run a block and keep its input alone for the backward pass.
 
     The second computation uses the batch's statistics, as the first did, but does not enter them
     into the running statistics again.
 
     Args:
         block: Any module of one input and one output.
-        x: Its input, which must require a gradient.
+        x: Its input.
+
+    Returns:
+        Tensor: ``block(x)``.
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _without_tracking(block)
 
+    if not _needs_backward(x):
+        return block(x)
+    if torch.compiler.is_compiling():  # Compiled graphs repeat no update of a buffer.
+        return checkpoint(block, x, use_reentrant=False)
     return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
+
+
+def _needs_backward(x: Tensor) -> bool:
+    return torch.is_grad_enabled() and x.requires_grad
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from mmvan.errors import ModelError
+from mmvan.models.checkpointing import checkpoint_region
 from mmvan.ops import DepthwiseConv2d
 
 Gate = Literal["mul", "add", "none"]
@@ -103,18 +104,29 @@ class Attention(nn.Module):
         channels: Number of channels C.
         act_cfg: Activation, as mmcv builds it.
         lka_cfg: Options of :class:`LargeKernelAttention`.
+        lean: Keep the first 1x1's output alone for the backward pass, and compute what lies
+            between the two again.
     """
 
-    def __init__(self, channels: int, act_cfg: dict[str, Any], lka_cfg: dict[str, Any]) -> None:
+    def __init__(
+        self, channels: int, act_cfg: dict[str, Any], lka_cfg: dict[str, Any], lean: bool = False
+    ) -> None:
         super().__init__()
         self.proj_1 = nn.Conv2d(channels, channels, 1)
         self.act = build_activation_layer(act_cfg)
         self.lka = LargeKernelAttention(channels, **lka_cfg)
         self.proj_2 = nn.Conv2d(channels, channels, 1)
+        self.lean = lean
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        return self.proj_2(self.lka(self.act(self.proj_1(x)))) + x
+        projected = self.proj_1(x)
+        if self.lean:
+            return checkpoint_region(self._attend, projected) + x
+        return self._attend(projected) + x
+
+    def _attend(self, projected: Tensor) -> Tensor:
+        return self.proj_2(self.lka(self.act(projected)))
 
 
 class FeedForward(nn.Module):
@@ -125,10 +137,17 @@ class FeedForward(nn.Module):
         hidden_channels: Channels between the two 1x1 convolutions.
         act_cfg: Activation, as mmcv builds it.
         drop_rate: Dropout probability after the activation and after the second 1x1.
+        lean: Keep the first 1x1's output alone for the backward pass, and compute what lies
+            between the two again.
     """
 
     def __init__(
-        self, channels: int, hidden_channels: int, act_cfg: dict[str, Any], drop_rate: float
+        self,
+        channels: int,
+        hidden_channels: int,
+        act_cfg: dict[str, Any],
+        drop_rate: float,
+        lean: bool = False,
     ) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
@@ -136,10 +155,18 @@ class FeedForward(nn.Module):
         self.act = build_activation_layer(act_cfg)
         self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
         self.drop = nn.Dropout(drop_rate)
+        self.lean = lean
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        return self.drop(self.fc2(self.drop(self.act(self.dw_conv(self.fc1(x))))))
+        hidden = self.fc1(x)
+        if self.lean:
+            random = self.training and self.drop.p > 0
+            return self.drop(checkpoint_region(self._mix, hidden, random=random))
+        return self.drop(self._mix(hidden))
+
+    def _mix(self, hidden: Tensor) -> Tensor:
+        return self.fc2(self.drop(self.act(self.dw_conv(hidden))))
 
 
 class Block(nn.Module):
@@ -154,6 +181,8 @@ class Block(nn.Module):
         act_cfg: Activation, as mmcv builds it.
         lka_cfg: Options of :class:`LargeKernelAttention`.
         layer_scale_init_value: First value of the per-channel scales; None or 0 for no scales.
+        lean: Keep of the halves what is small or costly to compute again, see
+            :class:`Attention` and :class:`FeedForward`.
     """
 
     def __init__(
@@ -166,12 +195,13 @@ class Block(nn.Module):
         act_cfg: dict[str, Any],
         lka_cfg: dict[str, Any],
         layer_scale_init_value: float | None,
+        lean: bool = False,
     ) -> None:
         super().__init__()
         self.norm1 = build_norm_layer(norm_cfg, channels)[1]
-        self.attn = Attention(channels, act_cfg, lka_cfg)
+        self.attn = Attention(channels, act_cfg, lka_cfg, lean)
         self.norm2 = build_norm_layer(norm_cfg, channels)[1]
-        self.ffn = FeedForward(channels, channels * ffn_ratio, act_cfg, drop_rate)
+        self.ffn = FeedForward(channels, channels * ffn_ratio, act_cfg, drop_rate, lean)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         scale = torch.full((channels,), layer_scale_init_value) if layer_scale_init_value else None
         self.layer_scale_1 = None if scale is None else nn.Parameter(scale)

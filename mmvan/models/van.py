@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -56,7 +56,7 @@ class Stage(nn.Module):
         embed: Patch embedding.
         blocks: The blocks.
         norm: Normalisation of the output, which also feeds the next stage.
-        with_cp: Recompute the blocks' activations in the backward pass instead of keeping them.
+        with_cp: Compute the blocks again in the backward pass instead of keeping what is inside.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class Stage(nn.Module):
         """Map the previous stage's output to this stage's, see :class:`PatchEmbed`."""
         x = self.embed(x)
         for block in self.blocks:
-            recompute = self.with_cp and torch.is_grad_enabled() and x.requires_grad
-            x = checkpoint_block(block, x) if recompute else block(x)
+            x = checkpoint_block(block, x) if self.with_cp else block(x)
         return self.norm(x)
 
 
@@ -101,11 +100,13 @@ class VAN(BaseModule):
         act_cfg: Activation, as mmcv builds it.
         layer_scale_init_value: First value of LayerScale; None or 0 for none.
         lka_cfg: Options of :class:`mmvan.models.LargeKernelAttention`, the paper's ablations.
-        with_cp: Activation checkpointing: recompute each block in the backward pass, for less
-            memory and the same numbers.
-        channels_last: Work in channels_last inside, which is faster on CPUs, and return
-            contiguous maps, because mmcv's RoIAlign reads any other layout wrongly. Off, the
-            layout of the input is kept.
+        with_cp: Activation checkpointing, for less memory and the same numbers. ``lean`` keeps the
+            outputs of the 1x1 convolutions and computes what lies between them again; True keeps
+            the inputs of the blocks alone and computes the blocks again.
+        channels_last: Work in channels_last inside and return contiguous maps, because mmcv's
+            RoIAlign reads any other layout wrongly. ``auto`` does so on CPUs, where it was measured
+            faster (`benchmarks/README.md`). Otherwise the layout of the input is kept, and in
+            traced and exported graphs always.
         init_cfg: As for any MMEngine module. Checkpoints of other codebases are recognised and
             translated when they are loaded.
 
@@ -138,8 +139,8 @@ class VAN(BaseModule):
         act_cfg: Mapping[str, Any] | None = None,
         layer_scale_init_value: float | None = 1e-2,
         lka_cfg: Mapping[str, Any] | None = None,
-        with_cp: bool = False,
-        channels_last: bool = False,
+        with_cp: bool | Literal["lean"] = False,
+        channels_last: bool | Literal["auto"] = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -147,6 +148,8 @@ class VAN(BaseModule):
         num_stages = len(self.arch.depths)
         _check_rate("drop_rate", drop_rate)
         _check_rate("drop_path_rate", drop_path_rate)
+        _check_switch("with_cp", with_cp, "lean")
+        _check_switch("channels_last", channels_last, "auto")
         self.out_indices = _check_out_indices(out_indices, num_stages)
         num_built = max(self.out_indices) + 1
         if not -1 <= frozen_stages < num_built:
@@ -164,16 +167,19 @@ class VAN(BaseModule):
             "act_cfg": dict(act_cfg or {"type": "GELU"}),
             "lka_cfg": dict(lka_cfg or {}),
             "layer_scale_init_value": layer_scale_init_value,
+            "lean": with_cp == "lean",
         }
         out_norm_cfg = dict(out_norm_cfg or {"type": "LN", "eps": 1e-6})
         last_block = max(sum(self.arch.depths) - 1, 1)
         drop_paths = [drop_path_rate * i / last_block for i in range(last_block + 1)]
         stages = [
-            _build_stage(self.arch, i, in_channels, drop_paths, block_cfg, out_norm_cfg, with_cp)
+            _build_stage(
+                self.arch, i, in_channels, drop_paths, block_cfg, out_norm_cfg, with_cp is True
+            )
             for i in range(num_built)
         ]
         self.stages = nn.ModuleList(stages)
-        if channels_last:
+        if channels_last is True:
             # The gradients of the weights then have their layout, as DistributedDataParallel asks.
             self.to(memory_format=torch.channels_last)
         self.out_channels = tuple(self.arch.embed_dims[i] for i in self.out_indices)
@@ -194,14 +200,15 @@ class VAN(BaseModule):
             One map per entry of ``out_indices``, of shape (N, C_i, ~H / stride_i, ~W / stride_i),
             in the layout of the input; contiguous with ``channels_last``.
         """
-        if self.channels_last:
+        channels_last = _converts_layout(self.channels_last, x)
+        if channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         outputs = []
         for stage in self.stages:
             x = stage(x)
             outputs.append(x)
         chosen = (outputs[i] for i in self.out_indices)
-        return tuple(out.contiguous() if self.channels_last else out for out in chosen)
+        return tuple(out.contiguous() if channels_last else out for out in chosen)
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
         """Tell the layer of a parameter, for layer-wise decay of the learning rate.
@@ -318,6 +325,21 @@ def _build_out_norm(cfg: dict[str, Any], channels: int) -> nn.Module:
 def _check_rate(name: str, value: float) -> None:
     if not 0 <= value < 1:
         raise ModelError(f"{name} must be a probability in [0, 1), got {value!r}")
+
+
+def _check_switch(name: str, value: Any, third: str) -> None:
+    if not isinstance(value, bool) and value != third:
+        raise ModelError(f"{name} must be False, True or {third!r}, got {value!r}")
+
+
+def _converts_layout(channels_last: bool | Literal["auto"], x: Tensor) -> bool:
+    """Whether to work on ``x`` in channels_last; runtimes choose the layout of a graph themselves.
+
+    Tracing is that of ONNX, TorchScript and FLOP counters.
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_exporting():  # type: ignore[attr-defined]
+        return False
+    return x.device.type == "cpu" if channels_last == "auto" else channels_last
 
 
 def _check_out_indices(out_indices: Sequence[int] | None, num_stages: int) -> tuple[int, ...]:
