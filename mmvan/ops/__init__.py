@@ -1,5 +1,20 @@
-"""Operators of the Visual Attention Network. Of other libraries they import torch only."""
+"""Operators of the Visual Attention Network. Of other libraries they import torch only.
 
+Triton, where it is asked for, is imported when the first of its kernels runs.
+"""
+
+from mmvan.ops.attention import large_kernel_attention
+from mmvan.ops.backends import BACKENDS, kernels_are_fused, requested_backend, use_backend
 from mmvan.ops.depthwise import DepthwiseConv2d, depthwise_conv2d
+from mmvan.ops.feed_forward import depthwise_gelu
 
-__all__ = ["DepthwiseConv2d", "depthwise_conv2d"]
+__all__ = [
+    "BACKENDS",
+    "DepthwiseConv2d",
+    "depthwise_conv2d",
+    "depthwise_gelu",
+    "kernels_are_fused",
+    "large_kernel_attention",
+    "requested_backend",
+    "use_backend",
+]

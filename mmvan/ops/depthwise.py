@@ -11,9 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvan.errors import ModelError
+from mmvan.ops.backends import Backend, choose_backend
+
+OFFERS: tuple[Backend, ...] = ("torch", "phase_split")
 
 
-def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
+def depthwise_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    dilation: int = 1,
+    backend: str | None = None,
+) -> Tensor:
     """Depthwise convolution with stride 1 and zero padding that keeps height and width.
 
     Args:
@@ -21,11 +30,18 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: i
         weight: Kernel of shape (C, 1, K, K), with ``dilation * (K - 1)`` even.
         bias: Shape (C,), or None.
         dilation: Distance between neighbouring taps, in pixels.
+        backend: ``torch``, ``phase_split``, or None for what :mod:`mmvan.ops.backends` says.
+            Without dilation, and with an even kernel, both are the plain convolution.
 
     Returns:
         Output of shape (N, C, H, W).
+
+    Raises:
+        ModelError: There is no such backend.
     """
-    if phase_split_is_faster(x, weight, dilation):
+    automatic: Backend = "phase_split" if phase_split_is_faster(x, weight, dilation) else "torch"
+    chosen = choose_backend("depthwise_conv2d", x, OFFERS, automatic, backend)
+    if chosen == "phase_split" and _phases_are_apart(weight, dilation):
         return _phase_split(x, weight, bias, dilation)
     padding = dilation * (weight.shape[-1] - 1) // 2
     return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=x.shape[1])
@@ -35,16 +51,13 @@ def phase_split_is_faster(x: Tensor, weight: Tensor, dilation: int) -> bool:
     """Whether the phase-split form is possible and was measured faster than the plain one.
 
     On CPUs it was, forward and backward (`benchmarks/README.md`), but for the training of small
-    contiguous maps in bfloat16. An even kernel does not keep the phases apart, and a traced graph
-    (ONNX, FLOP counters) should hold the plain operator.
+    contiguous maps in bfloat16.
     """
-    return (
-        dilation > 1
-        and x.device.type == "cpu"
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined]
-        and not torch.compiler.is_exporting()
-        and weight.shape[-1] % 2 == 1
-    )
+    return x.device.type == "cpu" and _phases_are_apart(weight, dilation)
+
+
+def _phases_are_apart(weight: Tensor, dilation: int) -> bool:
+    return dilation > 1 and weight.shape[-1] % 2 == 1
 
 
 def _phase_split(x: Tensor, weight: Tensor, bias: Tensor | None, d: int) -> Tensor:

@@ -1,0 +1,113 @@
+"""Which implementation of an operator runs.
+
+In this order: the ``backend`` argument of the operator, :func:`use_backend`, the environment
+variable ``MMVAN_OPS_BACKEND`` as it was when this module was imported, and the operator's own
+choice. That is by measurement, and ``triton`` is never chosen by itself, because it was never
+measured on a GPU. An operator that lacks the backend of the two settings makes its own choice.
+
+A graph that is recorded (TorchScript, ONNX, ``torch.export``) holds plain PyTorch operators
+whatever was asked for. A model compiled by ``torch.compile`` keeps the backend that it was
+compiled with.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mmvan.errors import ModelError, did_you_mean
+
+Backend = Literal["torch", "phase_split", "triton"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+VARIABLE = "MMVAN_OPS_BACKEND"
+
+_logger = logging.getLogger(__name__)
+_reported: set[tuple[str, Backend, str, torch.dtype]] = set()
+_setting: tuple[str, str | None] = (VARIABLE, os.environ.get(VARIABLE))
+
+
+@contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Use a backend in every operator that has it, as long as the context lasts.
+
+    Args:
+        name: One of ``BACKENDS``, or None for the operators' own choice.
+
+    Raises:
+        ModelError: The name is none of them.
+    """
+    global _setting
+    before, _setting = _setting, ("use_backend", name)
+    try:
+        requested_backend()
+        yield
+    finally:
+        _setting = before
+
+
+def requested_backend() -> Backend | None:
+    """The backend that :func:`use_backend` or the environment asks for, or None.
+
+    Raises:
+        ModelError: There is none of this name.
+    """
+    source, name = _setting
+    return _checked(source, name, BACKENDS) if name else None
+
+
+def kernels_are_fused() -> bool:
+    """Whether a model should call the operators that span several of its modules.
+
+    Only ``triton`` gains by that; everywhere else the modules themselves run, with their hooks.
+    """
+    return requested_backend() == "triton" and not _is_recorded()
+
+
+def choose_backend(
+    op: str, x: Tensor, offers: tuple[Backend, ...], automatic: Backend, argument: str | None
+) -> Backend:
+    """Choose the backend of one call, and tell the log when an operator uses it first.
+
+    Args:
+        op: Name of the operator.
+        x: Its input.
+        offers: What the operator has.
+        automatic: What the operator chooses by itself for this input.
+        argument: What its caller asked for, or None.
+
+    Raises:
+        ModelError: The argument is not among the offers, or the setting is no backend.
+    """
+    setting = requested_backend()
+    chosen = setting if setting in offers else automatic
+    if argument is not None:
+        chosen = _checked(f"{op}: backend", argument, offers)
+    if _is_recorded():
+        return "torch"
+    if not torch.compiler.is_compiling():  # A log call would break the graph.
+        _report(op, chosen, x.device.type, x.dtype)
+    return chosen
+
+
+def _checked(source: str, name: str, names: tuple[Backend, ...]) -> Backend:
+    if name not in names:
+        raise ModelError(
+            f"{source} must be one of {', '.join(names)}, got {name!r}.{did_you_mean(name, names)}"
+        )
+    return name
+
+
+def _report(op: str, backend: Backend, device: str, dtype: torch.dtype) -> None:
+    key = (op, backend, device, dtype)
+    if key not in _reported:
+        _reported.add(key)
+        _logger.info("%s on %s, %s: %s", op, device, str(dtype).removeprefix("torch."), backend)
+
+
+def _is_recorded() -> bool:
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    return tracing or torch.compiler.is_exporting()

@@ -1,0 +1,86 @@
+"""Building, keeping and loading the C file.
+
+It is compiled for the processor at hand, in about a second, and kept in the user's cache under a
+name that says what it was made from. It links against libgomp by the name under which PyTorch's
+own copy is loaded already, so that both share one pool of threads.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("depthwise.c")
+# `fast` contraction allows fused multiply-add, which standard C does across statements only so.
+FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-fPIC", "-shared")
+FLAGS += ("-fvisibility=hidden",)
+COMPILE_SECONDS = 120
+
+
+class BuildError(RuntimeError):
+    """The operators cannot be built here; the message says why."""
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL:
+    """The compiled operators.
+
+    Raises:
+        BuildError: No compiler, or one that fails.
+    """
+    if platform.system() != "Linux":
+        raise BuildError(f"the C operators are built on Linux alone, this is {platform.system()}")
+    compiler = _find_compiler()
+    library = _cache_dir() / f"depthwise-{_fingerprint(compiler)}.so"
+    try:
+        if not library.is_file():
+            _compile(compiler, library)
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise BuildError(f"{library}: {error}") from error
+
+
+def _find_compiler() -> str:
+    names = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise BuildError(f"no C compiler: looked for {', '.join(names)} (CC names another one)")
+    return found
+
+
+def _cache_dir() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base, "mmvan", "native")
+
+
+def _fingerprint(compiler: str) -> str:
+    """Changes with the source, the compiler and the processor, for which -march=native builds."""
+    cpu = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    kind = [line for line in cpu.splitlines() if line.startswith(("model name", "flags", "Features"))]
+    version = subprocess.run(
+        [compiler, "--version"], capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+    ).stdout
+    parts = (SOURCE.read_text(), *FLAGS, version, platform.machine(), *kind)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _compile(compiler: str, library: Path) -> None:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    # Several processes may build at once: each moves its own finished file into place.
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        built = Path(folder, library.name)
+        command = [compiler, *FLAGS, str(SOURCE), "-o", str(built)]
+        try:
+            run = subprocess.run(
+                command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BuildError(f"{compiler} took longer than {COMPILE_SECONDS} s") from error
+        if run.returncode:
+            raise BuildError(f"{' '.join(command)} failed:\n{run.stderr.strip()[-2000:]}")
+        built.replace(library)

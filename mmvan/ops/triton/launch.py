@@ -1,0 +1,220 @@
+"""From tensors to kernels: layouts, tiles and grids.
+
+All maps are (N, C, H, W). The sizes of the tiles follow from registers and cache lines, see
+`mmvan/ops/triton/kernels.py`; they were not measured.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from mmvan.ops.triton.kernels import (
+    GELU,
+    GELU_BACKWARD,
+    NO_EPILOGUE,
+    depthwise_kernel,
+    pair_kernel,
+    weight_gradient_kernel,
+)
+
+LANES = 64  # Neighbouring numbers that are read at a time; 128 bytes of a half type.
+TILE = 512  # Numbers of a tile: 4 per thread of 4 warps, and as many times the rows.
+GRADIENT_SUMS = 8192  # Of the weight gradient, one per number of a tile and tap: 64 per thread.
+ROWS = 8  # Output rows that are computed at a time.
+STRIP = 48  # Output rows of a strip of the pair, for which 18 more are computed in the first half.
+RUN = 32  # Rows of a phase that the weight gradient takes at a time; K - 1 of them are read twice.
+GRADIENT_PROGRAMS = 512  # About 4 for each multiprocessor of a large GPU.
+
+
+class Tile(NamedTuple):
+    """Pixels of a row and channels that are computed at a time; powers of two."""
+
+    columns: int
+    channels: int
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """Depthwise convolution with stride 1 that keeps the size.
+
+    Args:
+        x: Input.
+        weight: Shape (C, 1, K, K), K odd.
+        bias: Shape (C,), or None.
+        dilation: Distance between neighbouring taps, in pixels.
+
+    Returns:
+        Output of the input's shape, type and layout.
+    """
+    return _depthwise(x, _taps_first(weight), bias, dilation, NO_EPILOGUE)
+
+
+def convolve_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """GELU of :func:`convolve` with dilation 1; it is not rounded in between."""
+    return _depthwise(x, _taps_first(weight), bias, 1, GELU)
+
+
+def gelu_gradient(grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Gradient at the input of :func:`convolve_gelu`'s GELU, which is computed again from x."""
+    return _depthwise(x, _taps_first(weight), bias, 1, GELU_BACKWARD, grad)
+
+
+def input_gradient(grad: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """Gradient of :func:`convolve` for its input: the convolution with the kernel turned round."""
+    return _depthwise(grad, _taps_first(weight).flip(0), None, dilation, NO_EPILOGUE)
+
+
+def convolve_twice(
+    x: Tensor, weight_1: Tensor, bias_1: Tensor, weight_2: Tensor, bias_2: Tensor, dilation: int
+) -> Tensor:
+    """``convolve(convolve(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)``.
+
+    One kernel where strips of rows keep all multiprocessors busy, two where they are too few, as
+    with single pictures.
+    """
+    x = dense(x)
+    height = x.shape[2]
+    tile = _tile(x, TILE)
+    rows = _rows(height, dilation)
+    strip = max(STRIP // (dilation * rows), 1) * dilation * rows
+    programs = x.shape[0] * triton.cdiv(height, strip) * triton.cdiv(x.shape[1], tile.channels)
+    if programs < 2 * _multiprocessors(x.device):
+        return convolve(convolve(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)
+    out = torch.empty_like(x)
+    kernel = weight_2.shape[-1]
+    scratch_height = min(strip + 2 * dilation * (kernel // 2), height)
+    scratch = torch.empty(
+        (programs, tile.channels, scratch_height, x.shape[3]),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=layout_of(x),
+    )
+    with _device(x):
+        pair_kernel[(programs,)](
+            x, _taps_first(weight_1), bias_1, _taps_first(weight_2), bias_2, scratch, out,
+            *_sizes(x), *_strides(x), *_strides(scratch),
+            K1=weight_1.shape[-1], K2=kernel, D=dilation, STRIP=strip, ROWS=rows,
+            COLUMNS=tile.columns, CHANNELS=tile.channels, ACC=_accumulator(x), num_stages=1,
+        )  # fmt: skip
+    return out
+
+
+def parameter_gradients(
+    x: Tensor, grad: Tensor, weight: Tensor, bias: Tensor, dilation: int
+) -> tuple[Tensor, Tensor]:
+    """Gradients of :func:`convolve` for weight and bias, with their shapes, types and layouts.
+
+    Sums of sums in a fixed order: the same input gives the same bits.
+    """
+    x = dense(x)
+    grad = like(grad, x)
+    n, channels, height, width = x.shape
+    kernel = weight.shape[-1]
+    tile = _tile(x, _power_of_2_below(GRADIENT_SUMS // kernel**2))
+    items = n * dilation * triton.cdiv(triton.cdiv(height, dilation), RUN)
+    items *= triton.cdiv(width, tile.columns)
+    channel_blocks = triton.cdiv(channels, tile.channels)
+    programs = min(items, max(GRADIENT_PROGRAMS // channel_blocks, 1))
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    partial = torch.empty((programs, kernel**2 + 1, channels), dtype=dtype, device=x.device)
+    if programs:
+        with _device(x):
+            weight_gradient_kernel[(programs, channel_blocks)](
+                x, grad, partial, n, *_sizes(x), *_strides(x),
+                K=kernel, D=dilation, LENGTH=RUN, COLUMNS=tile.columns, CHANNELS=tile.channels,
+                ACC=_accumulator(x), num_stages=1,
+            )  # fmt: skip
+    sums = partial.sum(0)
+    weight_grad = torch.empty_like(weight).copy_(sums[:-1].t().reshape(weight.shape))
+    return weight_grad, sums[-1].to(bias.dtype)
+
+
+def _depthwise(
+    x: Tensor,
+    taps: Tensor,
+    bias: Tensor | None,
+    dilation: int,
+    epilogue: tl.constexpr,
+    grad: Tensor | None = None,
+) -> Tensor:
+    x = dense(x)
+    out = torch.empty_like(x)
+    tile, rows = _tile(x, TILE), _rows(x.shape[2], dilation)
+    n, channels, height, width = x.shape
+    blocks = triton.cdiv(channels, tile.channels) * triton.cdiv(width, tile.columns)
+    programs = n * blocks * dilation * triton.cdiv(height, dilation * rows)
+    if programs:
+        with _device(x):
+            depthwise_kernel[(programs,)](
+                x, taps, bias, None if grad is None else like(grad, x), out,
+                *_sizes(x), *_strides(x),
+                K=round(taps.shape[0] ** 0.5), D=dilation, ROWS=rows,
+                COLUMNS=tile.columns, CHANNELS=tile.channels, EPILOGUE=epilogue,
+                ACC=_accumulator(x), num_stages=1,
+            )  # fmt: skip
+    return out
+
+
+def dense(x: Tensor) -> Tensor:
+    """The map as it is if it is contiguous or channels_last, else a contiguous copy."""
+    return x.contiguous(memory_format=layout_of(x))
+
+
+def like(grad: Tensor, x: Tensor) -> Tensor:
+    """The map ``grad`` in the layout of ``x``, which is dense."""
+    return grad.contiguous(memory_format=layout_of(x))
+
+
+def layout_of(x: Tensor) -> torch.memory_format:
+    """channels_last if the map is that, else contiguous."""
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _taps_first(weight: Tensor) -> Tensor:
+    """(C, 1, K, K) as (K * K, C): the channels of a tap side by side."""
+    return weight.flatten(1).t().contiguous()
+
+
+def _tile(x: Tensor, size: int) -> Tile:
+    """Lanes along the axis whose numbers are neighbours, the rest along the other one."""
+    width, channels = (triton.next_power_of_2(x.shape[dim]) for dim in (3, 1))
+    if layout_of(x) == torch.channels_last:
+        lanes = min(LANES, size, channels)
+        return Tile(min(size // lanes, width), lanes)
+    lanes = min(LANES, size, width)
+    return Tile(lanes, min(size // lanes, channels))
+
+
+def _power_of_2_below(size: int) -> int:
+    return 1 << max(size.bit_length() - 1, 0)
+
+
+def _rows(height: int, dilation: int) -> int:
+    return min(ROWS, triton.next_power_of_2(triton.cdiv(height, dilation)))
+
+
+def _sizes(x: Tensor) -> tuple[int, int, int]:
+    return x.shape[2], x.shape[3], x.shape[1]
+
+
+def _strides(x: Tensor) -> tuple[int, int, int, int]:
+    image, channel, row, column = x.stride()
+    return image, row, column, channel
+
+
+def _accumulator(x: Tensor) -> tl.dtype:
+    return tl.float64 if x.dtype == torch.float64 else tl.float32
+
+
+def _multiprocessors(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 1  # Triton's interpreter runs one program after the other.
+    return torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def _device(x: Tensor) -> AbstractContextManager[object]:
+    return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()
