@@ -2,12 +2,13 @@
 
 import copy
 import itertools
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from mmengine.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmvan
@@ -37,6 +38,20 @@ def small(**options: Any) -> VAN:
     return model
 
 
+class Step(NamedTuple):
+    outputs: tuple[Tensor, ...]
+    gradients: dict[str, Tensor | None]
+    buffers: dict[str, Tensor]
+
+
+def train_step(model: VAN, x: Tensor) -> Step:
+    torch.manual_seed(1)
+    outputs = model(x)
+    sum(out.square().mean() for out in outputs).backward()
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    return Step(outputs, gradients, dict(model.named_buffers()))
+
+
 @pytest.mark.parametrize("lka_cfg", ABLATIONS, ids=str)
 def test_ablations_train_every_parameter(lka_cfg: dict[str, Any]) -> None:
     model = small(lka_cfg=lka_cfg)
@@ -45,28 +60,26 @@ def test_ablations_train_every_parameter(lka_cfg: dict[str, Any]) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("arch", ARCHS)
-def test_with_cp_changes_neither_outputs_nor_gradients_nor_statistics(arch: str) -> None:
+@pytest.mark.parametrize(
+    ("arch", "with_cp"), [*itertools.product(ARCHS, (True,)), ("b0", "lean"), ("b2", "lean")]
+)
+def test_with_cp_changes_neither_outputs_nor_gradients_nor_statistics(
+    arch: str, with_cp: bool | str
+) -> None:
     """Forward and backward of every size: each parameter gets a gradient, equal with_cp."""
     torch.manual_seed(0)
     plain = VAN(arch, drop_path_rate=0.1)
     plain.init_weights()
-    saving = VAN(arch, drop_path_rate=0.1, with_cp=True)
+    saving = VAN(arch, drop_path_rate=0.1, with_cp=with_cp)
     saving.load_state_dict(plain.state_dict())
     x = torch.randn(2, 3, 33, 38)
-    results = []
-    for model in (plain, saving):
-        torch.manual_seed(1)
-        outputs = model(x)
-        sum(out.square().mean() for out in outputs).backward()
-        gradients = {name: p.grad for name, p in model.named_parameters()}
-        assert None not in gradients.values()
-        results.append((outputs, gradients, dict(model.named_buffers())))
-    assert [tuple(out.shape) for out in results[0][0]] == [
+    expected = train_step(plain, x)
+    assert [tuple(out.shape) for out in expected.outputs] == [
         (2, dim, *size)
         for dim, size in zip(ARCHS[arch].embed_dims, ((9, 10), (5, 5), (3, 3), (2, 2)), strict=True)
     ]
-    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+    assert None not in expected.gradients.values()
+    torch.testing.assert_close(train_step(saving, x), expected, rtol=0, atol=0)
 
 
 @pytest.mark.smoke
@@ -152,13 +165,64 @@ def test_the_layout_of_the_input_is_kept_and_changes_no_number(layout: torch.mem
     torch.testing.assert_close(outputs, model(x), rtol=1e-5, atol=1e-5)
 
 
-def test_channels_last_by_option_changes_no_number() -> None:
+@pytest.mark.parametrize("channels_last", (True, "auto"))
+def test_channels_last_by_option_changes_no_number(channels_last: bool | str) -> None:
     x = torch.randn(2, 3, 50, 61)
-    plain, inside = small().eval(), small(channels_last=True).eval()
+    plain, inside = small().eval(), small(channels_last=channels_last).eval()
     inside.load_state_dict(plain.state_dict())
+    layouts = layouts_of_blocks(inside)
     outputs = inside(x)
+    assert layouts == [torch.channels_last] * 5
     assert all(out.is_contiguous() for out in outputs)
     torch.testing.assert_close(outputs, plain(x), rtol=1e-5, atol=1e-5)
+
+
+def layout_of(x: Tensor) -> torch.memory_format:
+    layouts = (torch.contiguous_format, torch.channels_last)
+    (layout,) = (layout for layout in layouts if x.is_contiguous(memory_format=layout))
+    return layout
+
+
+def layouts_of_blocks(model: VAN) -> list[torch.memory_format]:
+    """The layouts of the maps that will come out of the blocks, filled by each call."""
+    found: list[torch.memory_format] = []
+
+    def note(_module: nn.Module, _args: object, out: Tensor) -> None:
+        found.append(layout_of(out))
+
+    for stage in model.stages:
+        for block in stage.blocks:
+            block.register_forward_hook(note)
+    return found
+
+
+def test_automatic_layout_is_the_inputs_where_no_measurement_says_otherwise() -> None:
+    model = small(channels_last="auto").to("meta").eval()
+    layouts = layouts_of_blocks(model)
+    outputs = model(torch.empty(1, 3, 64, 64, device="meta"))
+    assert layouts == [torch.contiguous_format] * 5
+    assert all(out.is_contiguous() for out in outputs)
+    assert all(p.is_contiguous() for p in small(channels_last="auto").parameters())
+
+
+def operators_when_exported(channels_last: bool | str) -> Counter[str]:
+    """How often each operator is in the traced and in the exported graph."""
+    model, x = small(channels_last=channels_last).eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, x, check_trace=False).inlined_graph
+        exported = torch.export.export(model, (x,)).graph
+    names = Counter(node.kind() for node in traced.nodes() if "aten" in node.kind())
+    return names + Counter(str(node.target) for node in exported.nodes if node.op != "output")
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("channels_last", (True, "auto"))
+def test_exported_graphs_convert_no_layout(channels_last: bool | str) -> None:
+    plain, found = operators_when_exported(False), operators_when_exported(channels_last)
+    # Two of each of the five blocks, one of each patch embedding.
+    assert plain["aten::batch_norm"] == plain["aten.batch_norm.default"] == 14
+    assert found["aten::batch_norm"] == 14
+    assert not found - plain
 
 
 def test_autocast_runs_forward_and_backward() -> None:
@@ -199,6 +263,9 @@ def test_any_registry_finds_it_by_scope_alone() -> None:
         ({"frozen_stages": 2, "out_indices": (0,)}, r"and 0, .*out_indices=\(0,\) builds, got 2"),
         ({"drop_path_rate": 1.0}, r"drop_path_rate must be a probability in \[0, 1\), got 1.0"),
         ({"drop_rate": -0.1}, r"drop_rate must be a probability"),
+        ({"with_cp": "leen"}, "with_cp must be False, True or 'lean', got 'leen'"),
+        ({"with_cp": 2}, "with_cp must be False, True or 'lean', got 2"),
+        ({"channels_last": "on"}, "channels_last must be False, True or 'auto', got 'on'"),
         ({"lka_cfg": {"gate": "max"}}, r"lka_cfg\['gate'\] must be one of .* got 'max'"),
         ({"lka_cfg": {"kernel_size": 2}}, "kernel_size=2, dilation=3"),
         ({"lka_cfg": {"kernel_size": 12}}, "kernel_size 4 with dilation 3 cannot keep the size"),
