@@ -1,108 +1,154 @@
-"""Inference of whole classifiers on a CPU: ours, folded and not, beside mmpretrain's VAN.
+"""Inference of whole classifiers: mmpretrain's VAN, ours in all its forms, and other networks.
 
-    python benchmarks/inference.py --out benchmarks/inference_cpu.csv
-
-Run it on otherwise idle cores. All forms have the same weights and see the same images; how far
-their logits are from mmpretrain's is in the table too.
+A form is a network in a runtime: mmpretrain's network, ours, or ours folded. The difference of a
+form is the largest one of its logits from the baseline's, relative to the largest logit.
 """
 
-import argparse
-import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS, DefaultScope
-from timing import medians, write_csv
-from torch import nn
+from networks import OTHERS, QUICK, mmpretrain_van, other_network, our_van, published_top1
+from runtimes import Deployment, Runtime, runtimes_on
+from settings import Settings
+from table import Measurement, compare
+from timing import relative_difference, spread, take_turns
 
-from mmvan.arch import ARCHS
 from mmvan.deploy import fold
-from mmvan.leaderboard.output import cpu_name
 
-CASES = (("b0", 8), ("b2", 1), ("b2", 8))  # Arch and images per batch.
-SIZE = 224
-PEER = "mmpretrain"
-# Each port's own eps would be a difference of the networks, not of their speed.
-NORM = {"type": "LN", "eps": 1e-6}
-HEAD = {"type": "LinearClsHead", "num_classes": 1000}
-
-
-def build(backbone: dict[str, Any], channels: int) -> nn.Module:
-    """A classifier of mmpretrain around a backbone."""
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        model: nn.Module = MODELS.build(
-            {
-                "type": "ImageClassifier",
-                "backbone": backbone,
-                "neck": {"type": "GlobalAveragePooling"},
-                "head": {**HEAD, "in_channels": channels},
-            }
-        )
-    return model.eval()
+SUITE = "inference"
+BASELINE = "mmpretrain eager"
+TIME, PUBLISHED = "time", "published top-1"
+_REPEATS = 9
+# What the networks beside the main ones run in: enough for a picture of all of them.
+_FEW = (
+    *("mmpretrain eager", "mmpretrain channels_last", "mmpretrain ONNX Runtime"),
+    *("mmpretrain OpenVINO", "ours eager", "folded channels_last", "folded ONNX Runtime"),
+    "folded OpenVINO",
+)
 
 
-def forms_of(arch: str) -> dict[str, nn.Module]:
-    """The VAN of mmpretrain and ours in all its forms, with the same random weights."""
-    torch.manual_seed(0)
-    sizes = {key: list(value) for key, value in vars(ARCHS[arch]).items()}
-    channels = ARCHS[arch].embed_dims[-1]
-    peer = build({"type": "VAN", "arch": sizes, "norm_cfg": NORM}, channels)
-    forms = {PEER: peer}
-    for name, channels_last in (("ours", False), ("ours channels_last", True)):
-        options = {"out_indices": (3,), "out_norm_cfg": NORM, "channels_last": channels_last}
-        model = build({"type": "mmvan.VAN", "arch": arch, **options}, channels)
-        model.load_state_dict(peer.state_dict())
-        forms |= {name: model, name.replace("ours", "folded"): fold(model)}
-    return forms
+@dataclass(frozen=True)
+class Case:
+    """A network on a batch.
+
+    Args:
+        arch: Of VAN, or one of the other networks.
+        batch: Images.
+        size: Their height and width.
+        in_all: Whether all forms are measured, or a few.
+    """
+
+    arch: str
+    batch: int
+    size: int = 224
+    in_all: bool = False
+
+    def __str__(self) -> str:
+        name = self.arch if self.arch in OTHERS else f"VAN-{self.arch.upper()}"
+        return f"{name}, batch {self.batch}"
 
 
-def measure(arch: str, batch: int, repeats: int) -> list[dict[str, object]]:
-    """One row per form."""
-    forms = forms_of(arch)
-    images = torch.randn(batch, 3, SIZE, SIZE)
-    with torch.inference_mode():
-        logits = {name: model(images, mode="tensor") for name, model in forms.items()}
-        steps = {
-            name: lambda model=model: model(images, mode="tensor") for name, model in forms.items()
-        }
-        times = medians(steps, repeats)
-    scale = logits[PEER].abs().max()
-    return [
-        {
-            "arch": arch,
-            "batch": batch,
-            "form": name,
-            "ms": f"{time:.2f}",
-            "images_per_s": f"{1e3 * batch / time:.1f}",
-            "ratio": f"{times[PEER] / time:.2f}",
-            "difference": f"{float((logits[name] - logits[PEER]).abs().max() / scale):.1e}",
-        }
-        for name, time in times.items()
-    ]
+CPU_CASES = (
+    *(Case("b0", 8, in_all=True), Case("b2", 1, in_all=True), Case("b2", 8, in_all=True)),
+    *(Case("b1", 8), Case("b3", 8)),
+    *(Case(name, 8) for name in OTHERS),
+)
+CUDA_CASES = (
+    *(Case(arch, 128, in_all=True) for arch in ("b0", "b2")),
+    *(Case(name, 128) for name in ("b1", "b3", *OTHERS)),
+)
+QUICK_CASES = (Case(QUICK, 2, 32, in_all=True), Case("ResNet-50", 1, 32))
 
 
-def main() -> None:
-    """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, help="CSV to write")
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    machine = {
-        "dtype": "float32",
-        "cpu": cpu_name(),
-        "threads": args.threads,
-        "torch": torch.__version__,
+def measure(settings: Settings) -> list[Measurement]:
+    """All cases on a device, and the published accuracy of their networks."""
+    forms = _forms(settings.device)
+    names = settings.choose(list(forms), BASELINE)
+    cases = _cases(settings)
+    rows = _published(cases)
+    for case in cases:
+        chosen = {name: forms[name] for name in names if _belongs(name, case)}
+        rows += _measure_case(case, chosen, settings)
+    return rows
+
+
+def _forms(device: str) -> dict[str, tuple[str, Runtime]]:
+    return {
+        f"{network} {name}": (network, runtime)
+        for network in ("mmpretrain", "ours", "folded")
+        for name, runtime in runtimes_on(device).items()
+        # Whoever compiles or exports for speed folds first.
+        if network != "ours" or name in ("eager", "channels_last")
     }
-    measured = itertools.chain.from_iterable(measure(*case, args.repeats) for case in CASES)
-    rows = [row | machine for row in measured]
-    for row in rows:
-        print(row)
-    if args.out:
-        write_csv(rows, args.out)
 
 
-if __name__ == "__main__":
-    main()
+def _cases(settings: Settings) -> Sequence[Case]:
+    if settings.quick:
+        return QUICK_CASES
+    return CUDA_CASES if settings.device == "cuda" else CPU_CASES
+
+
+def _belongs(form: str, case: Case) -> bool:
+    if case.arch in OTHERS:
+        return form in _FEW and form.startswith("mmpretrain")
+    return case.in_all or form in _FEW
+
+
+def _deployments(case: Case, settings: Settings, folder: Path) -> dict[str, Deployment]:
+    """The networks of a case, with the same weights, on the same images."""
+    peer = other_network(case.arch) if case.arch in OTHERS else mmpretrain_van(case.arch)
+    networks = {"mmpretrain": peer}
+    if case.arch not in OTHERS:
+        ours = our_van(case.arch, peer)
+        networks |= {"ours": ours, "folded": fold(ours)}
+    images = torch.randn(case.batch, 3, case.size, case.size, device=settings.device)
+    return {
+        name: Deployment(model.to(settings.device), images, settings.threads, folder / name)
+        for name, model in networks.items()
+    }
+
+
+def _measure_case(
+    case: Case, forms: Mapping[str, tuple[str, Runtime]], settings: Settings
+) -> list[Measurement]:
+    torch.compiler.reset()  # Each network would count as a change of the one before.
+    with TemporaryDirectory() as folder:
+        deployments = _deployments(case, settings, Path(folder))
+        steps = {form: runtime.start(deployments[name]) for form, (name, runtime) in forms.items()}
+        logits = {form: step() for form, step in steps.items()}
+        times = take_turns(steps, settings.repeat(_REPEATS), settings.device)
+    return compare(
+        times,
+        BASELINE,
+        {form: (runtime.dtype, runtime.layout) for form, (_, runtime) in forms.items()},
+        {form: relative_difference(out, logits[BASELINE]) for form, out in logits.items()},
+        **_labels(case),
+        metric=TIME,
+        unit="ms",
+    )
+
+
+def _labels(case: Case) -> dict[str, Any]:
+    sizes = {"arch": case.arch, "batch": case.batch, "size": case.size}
+    return {"suite": SUITE, "case": str(case), **sizes}
+
+
+def _published(cases: Sequence[Case]) -> list[Measurement]:
+    top1 = published_top1()
+    return [
+        Measurement(
+            **_labels(case),
+            form="published",
+            dtype="",
+            layout="",
+            metric=PUBLISHED,
+            unit="%",
+            **asdict(spread([top1[case.arch]])),
+        )
+        for case in cases
+        if case.arch in top1
+    ]

@@ -1,0 +1,139 @@
+"""The operators of a block, forward alone and with backward, in every backend.
+
+The difference is the largest one of the output from plain PyTorch's, relative to its largest value.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from settings import Settings
+from table import Measurement, compare
+from timing import Step, relative_difference, take_turns
+from torch import Tensor
+
+from mmvan.ops import depthwise_conv2d
+
+SUITE = "ops"
+BASELINE = "torch"
+FORWARD, TRAINING = "forward", "forward and backward"
+_REPEATS = 9
+_LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Shape = tuple[int, int, int, int]  # N, C, H, W of the four stages of ...
+_B0 = tuple((8, c, s, s) for c, s in ((32, 56), (64, 28), (160, 14), (256, 7)))
+_B2 = tuple((1, c, s, s) for c, s in ((64, 56), (128, 28), (320, 14), (512, 7)))
+_DETECTION = tuple((1, c, s, s + 7) for c, s in ((64, 200), (128, 100), (320, 50), (512, 25)))
+_B0_HIDDEN = tuple((8, c, s, s) for c, s in ((256, 56), (512, 28), (640, 14), (1024, 7)))
+_QUICK = ((1, 4, 9, 10),)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator and where it is met.
+
+    Args:
+        kernels: Taps per side of its convolutions; those of one tap mix all channels, the others
+            are depthwise.
+        backends: The operator of an input and of weight and bias of each convolution.
+        shapes: Of its inputs.
+        dtypes: In which it is measured.
+    """
+
+    kernels: Sequence[int]
+    backends: Mapping[str, Callable[..., Tensor]]
+    shapes: Sequence[Shape]
+    dtypes: Sequence[str] = ("float32",)
+
+
+def _plain(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
+    padding = dilation * (weight.shape[-1] - 1) // 2
+    return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=x.shape[1])
+
+
+OPERATORS = {
+    "dilated depthwise 7x7": Operator(
+        (7,),
+        {
+            "torch": partial(_plain, dilation=3),
+            "phase_split": partial(depthwise_conv2d, dilation=3),
+        },
+        _B0 + _B2 + _DETECTION,
+        tuple(_DTYPES),
+    ),
+}
+
+
+def measure(settings: Settings) -> list[Measurement]:
+    """All operators in all shapes, layouts and dtypes."""
+    backends = {name for operator in OPERATORS.values() for name in operator.backends}
+    chosen = settings.choose(sorted(backends), BASELINE)
+    rows: list[Measurement] = []
+    for name, operator in OPERATORS.items():
+        shapes = _QUICK if settings.quick else operator.shapes
+        steps_of = {key: operator.backends[key] for key in chosen if key in operator.backends}
+        for shape, layout, dtype in itertools.product(shapes, _LAYOUTS, operator.dtypes):
+            tensors = _tensors(operator.kernels, shape, layout, dtype, settings.device)
+            for metric, make_step in ((FORWARD, _forward), (TRAINING, _training)):
+                steps = {key: make_step(compute, tensors) for key, compute in steps_of.items()}
+                rows += _rows(name, shape, layout, dtype, metric, steps, settings)
+    return rows
+
+
+def _tensors(
+    kernels: Sequence[int], shape: Shape, layout: str, dtype: str, device: str
+) -> list[Tensor]:
+    """The input, then weight and bias of each convolution; all want gradients."""
+    c = shape[1]
+    sizes = [[(c, c if taps == 1 else 1, taps, taps), (c,)] for taps in kernels]
+    x = torch.randn(shape).to(memory_format=_LAYOUTS[layout])
+    weights = [torch.randn(size) / max(1, size[-1]) for pair in sizes for size in pair]
+    tensors = (tensor.to(device, _DTYPES[dtype]) for tensor in (x, *weights))
+    return [tensor.requires_grad_() for tensor in tensors]
+
+
+def _forward(compute: Callable[..., Tensor], tensors: Sequence[Tensor]) -> Step:
+    def step() -> Tensor:
+        with torch.no_grad():
+            return compute(*tensors)
+
+    return step
+
+
+def _training(compute: Callable[..., Tensor], tensors: Sequence[Tensor]) -> Step:
+    grad = torch.randn_like(tensors[0])
+
+    def step() -> Tensor:
+        out = compute(*tensors)
+        torch.autograd.grad(out, tensors, grad)
+        return out.detach()
+
+    return step
+
+
+def _rows(
+    name: str,
+    shape: Shape,
+    layout: str,
+    dtype: str,
+    metric: str,
+    steps: Mapping[str, Step],
+    settings: Settings,
+) -> list[Measurement]:
+    outputs = {key: step() for key, step in steps.items()}
+    return compare(
+        take_turns(steps, settings.repeat(_REPEATS), settings.device),
+        BASELINE,
+        dict.fromkeys(steps, (dtype, layout)),
+        {key: relative_difference(out, outputs[BASELINE]) for key, out in outputs.items()},
+        suite=SUITE,
+        case=f"{name} of {'x'.join(map(str, shape))}",
+        arch=name,
+        batch=shape[0],
+        size=shape[2],
+        metric=metric,
+        unit="ms",
+    )

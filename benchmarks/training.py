@@ -1,0 +1,172 @@
+"""Training steps of whole classifiers: forward, backward and AdamW, ours beside mmpretrain's.
+
+Nothing in the step is random, and all forms begin with the same weights and see the same images.
+The difference of a form is that of its loss from the baseline's, relative to it, after the steps
+that warm up, so that a wrong gradient shows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from networks import QUICK, mmpretrain_van, our_van
+from settings import Settings
+from table import Measurement, compare
+from timing import Step, relative_difference, take_turns
+from torch import Tensor, nn
+from typing_extensions import Self
+
+SUITE = "training"
+BASELINE = "mmpretrain eager"
+TIME = "time"
+_REPEATS = 7
+_WARM_UP = 3  # Steps that also show whether a form trains as the baseline does.
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way of training.
+
+    Args:
+        options: Of :class:`mmvan.VAN`; None for mmpretrain's.
+        channels_last: Convert network and images, as a user of PyTorch does.
+        fused: The fused implementation of AdamW.
+        compiled: ``torch.compile`` the network.
+    """
+
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+    channels_last: bool = False
+    fused: bool = False
+    compiled: bool = False
+
+    def network(self, arch: str) -> nn.Module:
+        """The network in training mode; of one arch all forms have the same weights."""
+        peer = mmpretrain_van(arch)
+        model = peer if self.options is None else our_van(arch, peer, **self.options)
+        if self.channels_last:
+            to_layout: Any = model.to  # Its stub leaves the argument out.
+            to_layout(memory_format=torch.channels_last)
+        return model.train()
+
+    @property
+    def layout(self) -> str:
+        """Of the maps."""
+        last = self.channels_last or (self.options or {}).get("channels_last")
+        return "channels_last" if last else "contiguous"
+
+
+_LAST = {"channels_last": True}
+FORMS = {
+    BASELINE: Form(None),
+    "mmpretrain channels_last": Form(None, channels_last=True),
+    "mmpretrain channels_last fused": Form(None, channels_last=True, fused=True),
+    "mmpretrain compile": Form(None, compiled=True),
+    "ours eager": Form(),
+    "ours fused": Form(fused=True),
+    "ours channels_last": Form(_LAST),
+    "ours channels_last fused": Form(_LAST, fused=True),
+    "ours channels_last fused lean": Form({**_LAST, "with_cp": "lean"}, fused=True),
+    "ours channels_last fused with_cp": Form({**_LAST, "with_cp": True}, fused=True),
+    "ours channels_last fused compile": Form(_LAST, fused=True, compiled=True),
+}
+
+
+def measure(settings: Settings) -> list[Measurement]:
+    """All forms on a device, in turns."""
+    forms = {name: FORMS[name] for name in settings.choose(list(FORMS), BASELINE)}
+    case = Case.on(settings)
+    torch.compiler.reset()
+    images, labels = case.tensors(settings.device)
+    steps: dict[str, Step] = {
+        name: Trainer(form, case.arch, images, labels).step for name, form in forms.items()
+    }
+    losses = {name: [step() for _ in range(_WARM_UP)][-1] for name, step in steps.items()}
+    return compare(
+        take_turns(steps, settings.repeat(_REPEATS), settings.device),
+        BASELINE,
+        {name: (dtype_on(settings.device), form.layout) for name, form in forms.items()},
+        {name: relative_difference(loss, losses[BASELINE]) for name, loss in losses.items()},
+        **case.labels(SUITE),
+        metric=TIME,
+        unit="ms",
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """The batch that is trained on.
+
+    Args:
+        arch: Of the network.
+        batch: Images.
+        size: Their height and width.
+    """
+
+    arch: str
+    batch: int
+    size: int
+
+    @classmethod
+    def on(cls, settings: Settings) -> Self:
+        """The case of a device; that of a GPU keeps it busy."""
+        if settings.quick:
+            return cls(QUICK, 2, 32)
+        return cls("b0", 128 if settings.device == "cuda" else 8, 224)
+
+    def tensors(self, device: str) -> tuple[Tensor, Tensor]:
+        """Random images (N, 3, H, W) and labels (N,), always the same."""
+        torch.manual_seed(0)
+        images = torch.randn(self.batch, 3, self.size, self.size)
+        return images.to(device), torch.randint(1000, (self.batch,)).to(device)
+
+    def labels(self, suite: str) -> dict[str, Any]:
+        """What the rows of a suite have in common."""
+        name = f"VAN-{self.arch.upper()}, batch {self.batch}"
+        sizes = {"arch": self.arch, "batch": self.batch, "size": self.size}
+        return {"suite": suite, "case": name, **sizes}
+
+
+def dtype_on(device: str) -> str:
+    """What training computes in: AMP on a GPU."""
+    return "bfloat16" if device == "cuda" else "float32"
+
+
+class Trainer:
+    """A network in training on one batch.
+
+    Args:
+        form: How it is trained.
+        arch: Of the network.
+        images: Of shape (N, 3, H, W).
+        labels: Of shape (N,).
+
+    Attributes:
+        model (nn.Module): The network.
+        images (Tensor): In the layout of the form.
+    """
+
+    def __init__(self, form: Form, arch: str, images: Tensor, labels: Tensor) -> None:
+        self.model = form.network(arch).to(images.device)
+        layout = torch.channels_last if form.channels_last else torch.contiguous_format
+        self.images = images.contiguous(memory_format=layout)
+        self._labels = labels
+        self._run: Callable[[Tensor], Tensor] = (
+            torch.compile(self.model) if form.compiled else self.model
+        )
+        self._optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, fused=form.fused or None)
+
+    def loss(self) -> Tensor:
+        """Forward: the loss, a scalar."""
+        device = self.images.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            return F.cross_entropy(self._run(self.images), self._labels)
+
+    def step(self) -> Tensor:
+        """A whole step; the loss before it."""
+        loss = self.loss()
+        loss.backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return loss.detach()
