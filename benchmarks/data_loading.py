@@ -60,15 +60,17 @@ class Case:
 
     Args:
         config: Of the recipe, below the folder of configs.
-        pictures: Whose size they have.
+        pictures: What they are like.
         size: Width and height in pixels.
         count: How many there are.
+        beside_gpus: Whether to tell how many cores GPUs of published speed need.
     """
 
     config: str
     pictures: str
     size: tuple[int, int]
     count: int = 16
+    beside_gpus: bool = False
 
     @property
     def recipe(self) -> str:
@@ -76,10 +78,13 @@ class Case:
         return Path(self.config).stem
 
 
-_IMAGENET, _COCO, _ADE = ("ImageNet", (500, 375)), ("COCO", (640, 480)), ("ADE20K", (683, 512))
+_IMAGENET = ("500 x 375 as in ImageNet", (500, 375))
+_COCO = ("640 x 480 as in COCO", (640, 480))
+_ADE = ("683 x 512 as in ADE20K", (683, 512))
+_TELEPHONE = ("4000 x 3000 as of a telephone", (4000, 3000))
 CASES = (
-    Case("classification/van_b_in1k.py", *_IMAGENET),
-    Case("classification/van_b_in1k.py", "a telephone", (4000, 3000), count=2),
+    Case("classification/van_b_in1k.py", *_IMAGENET, beside_gpus=True),
+    Case("classification/van_b_in1k.py", *_TELEPHONE, count=2),
     Case("classification/van_h_in22k_in1k_384.py", *_IMAGENET),
     Case("detection/van_b_maskrcnn.py", *_COCO),
     Case("detection/van_b_maskrcnn_3x.py", *_COCO),
@@ -136,7 +141,7 @@ def measure(settings: Settings) -> list[Measurement]:
     chosen = available(settings.choose(FORMS, RECIPE))
     rows = []
     for case in CASES:
-        made = replace(case, size=(96, 72), count=2) if settings.quick else case
+        made = replace(case, pictures="96 x 72", size=(96, 72), count=2) if settings.quick else case
         with tempfile.TemporaryDirectory() as folder:
             pictures = write_pictures(Path(folder), made.count, *made.size)
             rows += measure_case(made, pictures, Path(folder), chosen, settings.repeat(_REPEATS))
@@ -218,10 +223,9 @@ def _take_turns(loaders: Mapping[str, Loader], repeats: int) -> dict[str, Result
 
 
 def _rows(case: Case, split: str, results: Mapping[str, Result]) -> list[Measurement]:
-    width, height = case.size
     common: dict[str, Any] = {
         "suite": SUITE,
-        "case": f"{case.recipe}, {split}, {width} x {height} as of {case.pictures}",
+        "case": f"{case.recipe}, {split}, {case.pictures}",
         "arch": case.recipe,
         "batch": case.count,
         "size": 0,
@@ -258,7 +262,7 @@ def _values(
     """Metrics with their units."""
     values = [(step, "ms per picture", value) for step, value in times.items()]
     values.append((SPEED, "images/s", _speed(times[WHOLE])))
-    if form == RECIPE and case.config == CASES[0].config and case.pictures == "ImageNet":
+    if form == RECIPE and case.beside_gpus:
         values += [
             (
                 f"to feed a GPU at {demand:.0f} images/s",
@@ -307,9 +311,10 @@ def main() -> None:
     pictures = sorted(args.images.glob("*.jp*g"))[:64]
     if not pictures:
         raise ConfigError(f"--images {args.images}: expected JPEG files (*.jpg, *.jpeg) in it")
-    case = replace(CASES[0], pictures=str(args.images), count=len(pictures))
+    case = replace(CASES[0], pictures=f"{len(pictures)} of {args.images}", count=len(pictures))
     for row in measure_case(case, pictures, args.images, available(FORMS), args.repeats):
-        print(f"{row.form:28} {row.metric:24} {row.median:8.2f} {row.unit:16} {row.ratio or ''}")
+        ratio = f" ({row.ratio:.2f} of {LIBRARIES})" if row.ratio else ""
+        print(f"{row.case}: {row.form}: {row.metric}: {row.median:.2f} {row.unit}{ratio}")
 
 
 if __name__ == "__main__":
