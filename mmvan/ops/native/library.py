@@ -61,9 +61,15 @@ def _cache_dir() -> Path:
 def _fingerprint(compiler: str) -> str:
     """Changes with the source, the compiler and the processor, for which -march=native builds."""
     cpu = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-    kind = [line for line in cpu.splitlines() if line.startswith(("model name", "flags", "Features"))]
+    kind = [
+        line for line in cpu.splitlines() if line.startswith(("model name", "flags", "Features"))
+    ]
     version = subprocess.run(
-        [compiler, "--version"], capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+        [compiler, "--version"],
+        capture_output=True,
+        text=True,
+        timeout=COMPILE_SECONDS,
+        check=False,
     ).stdout
     parts = (SOURCE.read_text(), *FLAGS, version, platform.machine(), *kind)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
