@@ -16,9 +16,15 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("depthwise.c")
-# `fast` contraction allows fused multiply-add, which standard C does across statements only so.
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-fPIC", "-shared")
-FLAGS += ("-fvisibility=hidden",)
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-ffp-contract=fast",  # Fused multiply-add across statements, which standard C forbids.
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+    "-fvisibility=hidden",
+)
 COMPILE_SECONDS = 120
 
 
@@ -60,17 +66,9 @@ def _cache_dir() -> Path:
 
 def _fingerprint(compiler: str) -> str:
     """Changes with the source, the compiler and the processor, for which -march=native builds."""
-    cpu = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-    kind = [
-        line for line in cpu.splitlines() if line.startswith(("model name", "flags", "Features"))
-    ]
-    version = subprocess.run(
-        [compiler, "--version"],
-        capture_output=True,
-        text=True,
-        timeout=COMPILE_SECONDS,
-        check=False,
-    ).stdout
+    cpu = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    kind = [line for line in cpu if line.startswith(("model name", "flags", "Features"))]
+    version = _run(compiler, "--version").stdout
     parts = (SOURCE.read_text(), *FLAGS, version, platform.machine(), *kind)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -81,12 +79,16 @@ def _compile(compiler: str, library: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         built = Path(folder, library.name)
         command = [compiler, *FLAGS, str(SOURCE), "-o", str(built)]
-        try:
-            run = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BuildError(f"{compiler} took longer than {COMPILE_SECONDS} s") from error
+        run = _run(*command)
         if run.returncode:
             raise BuildError(f"{' '.join(command)} failed:\n{run.stderr.strip()[-2000:]}")
         built.replace(library)
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{command[0]} took longer than {COMPILE_SECONDS} s") from error
