@@ -80,9 +80,7 @@ def _forms(device: str) -> dict[str, tuple[str, Runtime]]:
     return {
         f"{network} {name}": (network, runtime)
         for network in ("mmpretrain", "ours", "folded")
-        for name, runtime in runtimes_on(device).items()
-        # Whoever compiles or exports for speed folds first.
-        if network != "ours" or name in ("eager", "channels_last")
+        for name, runtime in runtimes_on(device, network).items()
     }
 
 
@@ -99,15 +97,22 @@ def _belongs(form: str, case: Case) -> bool:
 
 
 def _deployments(case: Case, settings: Settings, folder: Path) -> dict[str, Deployment]:
-    """The networks of a case, with the same weights, on the same images."""
+    """The networks of a case, with the same weights, on the same pictures."""
     peer = other_network(case.arch) if case.arch in OTHERS else mmpretrain_van(case.arch)
     networks = {"mmpretrain": peer}
     if case.arch not in OTHERS:
         ours = our_van(case.arch, peer)
         networks |= {"ours": ours, "folded": fold(ours)}
-    images = torch.randn(case.batch, 3, case.size, case.size, device=settings.device)
+    shape = (case.batch, 3, case.size, case.size)
+    pictures = torch.randint(256, shape, dtype=torch.uint8).to(settings.device)
     return {
-        name: Deployment(model.to(settings.device), images, settings.threads, folder / name)
+        name: Deployment(
+            model=model.to(settings.device),
+            pictures=pictures,
+            threads=settings.threads,
+            folder=folder / name,
+            is_ours=name != "mmpretrain",
+        )
         for name, model in networks.items()
     }
 

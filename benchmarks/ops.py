@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from settings import Settings
 from table import Measurement, compare
 from timing import Step, relative_difference, take_turns
 from torch import Tensor
 
-from mmvan.ops import depthwise_conv2d
+from mmvan.ops import (
+    attention,
+    depthwise,
+    depthwise_conv2d,
+    depthwise_gelu,
+    feed_forward,
+    large_kernel_attention,
+)
 
 SUITE = "ops"
 BASELINE = "torch"
@@ -31,54 +37,63 @@ _B0_HIDDEN = tuple((8, c, s, s) for c, s in ((256, 56), (512, 28), (640, 14), (1
 _QUICK = ((1, 4, 9, 10),)
 
 
+# What cannot run on a device, or was not made for it.
+_ELSEWHERE = {"cpu": ("triton",), "cuda": ("phase_split", "native")}
+
+
 @dataclass(frozen=True)
 class Operator:
     """An operator and where it is met.
 
     Args:
+        compute: The operator of an input, weight and bias of each convolution, and ``backend``.
+        offers: Its backends.
         kernels: Taps per side of its convolutions; those of one tap mix all channels, the others
             are depthwise.
-        backends: The operator of an input and of weight and bias of each convolution.
         shapes: Of its inputs.
         dtypes: In which it is measured.
     """
 
+    compute: Callable[..., Tensor]
+    offers: Sequence[str]
     kernels: Sequence[int]
-    backends: Mapping[str, Callable[..., Tensor]]
     shapes: Sequence[Shape]
     dtypes: Sequence[str] = ("float32",)
 
-
-def _plain(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
-    padding = dilation * (weight.shape[-1] - 1) // 2
-    return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=x.shape[1])
+    def backends(self, device: str) -> list[str]:
+        """Those of a device."""
+        return [name for name in self.offers if name not in _ELSEWHERE[device]]
 
 
 OPERATORS = {
     "dilated depthwise 7x7": Operator(
+        partial(depthwise_conv2d, dilation=3),
+        depthwise.OFFERS,
         (7,),
-        {
-            "torch": partial(_plain, dilation=3),
-            "phase_split": partial(depthwise_conv2d, dilation=3),
-        },
         _B0 + _B2 + _DETECTION,
         tuple(_DTYPES),
     ),
+    "large kernel attention": Operator(
+        large_kernel_attention, attention.OFFERS, (5, 7, 1), _B0 + _B2
+    ),
+    "depthwise 3x3 and GELU": Operator(depthwise_gelu, feed_forward.OFFERS, (3,), _B0_HIDDEN),
 }
 
 
 def measure(settings: Settings) -> list[Measurement]:
     """All operators in all shapes, layouts and dtypes."""
-    backends = {name for operator in OPERATORS.values() for name in operator.backends}
-    chosen = settings.choose(sorted(backends), BASELINE)
+    known = {name: operator.backends(settings.device) for name, operator in OPERATORS.items()}
+    chosen = settings.choose(sorted({form for forms in known.values() for form in forms}), BASELINE)
     rows: list[Measurement] = []
     for name, operator in OPERATORS.items():
         shapes = _QUICK if settings.quick else operator.shapes
-        steps_of = {key: operator.backends[key] for key in chosen if key in operator.backends}
+        forms = {
+            form: partial(operator.compute, backend=form) for form in known[name] if form in chosen
+        }
         for shape, layout, dtype in itertools.product(shapes, _LAYOUTS, operator.dtypes):
             tensors = _tensors(operator.kernels, shape, layout, dtype, settings.device)
             for metric, make_step in ((FORWARD, _forward), (TRAINING, _training)):
-                steps = {key: make_step(compute, tensors) for key, compute in steps_of.items()}
+                steps = {form: make_step(compute, tensors) for form, compute in forms.items()}
                 rows += _rows(name, shape, layout, dtype, metric, steps, settings)
     return rows
 

@@ -1,8 +1,9 @@
-"""One network on fixed images, in the runtimes that a user can choose from."""
+"""One network on fixed pictures, in the runtimes that a user can choose from."""
 
 import copy
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,15 @@ import torch
 from timing import Step
 from torch import Tensor, nn
 
-_OPSET = 20  # The first with a Gelu node.
+from mmvan import __version__
+from mmvan.deploy.contract import INPUT_NAME, Contract
+from mmvan.deploy.formats import OPSET, write_onnx
+from mmvan.deploy.graphs import ExportGraph, Normalisation
+from mmvan.deploy.quantize import quantize
+from mmvan.ops import use_backend
+
+# As VAN was trained for classification.
+_MEAN = _STD = (127.5,) * 3
 
 
 @dataclass(frozen=True)
@@ -20,16 +29,20 @@ class Deployment:
     """A network, ready to be started in any runtime. A started one returns its logits.
 
     Args:
-        model: In evaluation mode, on the device of the images.
-        images: Of shape (N, 3, H, W), contiguous. On a GPU the network runs in AMP bfloat16.
+        model: A classifier in evaluation mode, on the device of the pictures.
+        pictures: RGB, uint8, of shape (N, 3, H, W). A network in PyTorch gets them normalised; on
+            a GPU it runs in AMP bfloat16.
         threads: Of every runtime.
         folder: For exported files; made when it is needed.
+        is_ours: Export as ``tools/export.py`` does, with the normalisation in the file, rather
+            than as PyTorch does.
     """
 
     model: nn.Module
-    images: Tensor
+    pictures: Tensor
     threads: int
     folder: Path
+    is_ours: bool
 
     def eager(self) -> Step:
         """PyTorch as it comes."""
@@ -48,41 +61,70 @@ class Deployment:
         model, images = self._in_channels_last()
         return self._step(torch.compile(model), images)
 
+    def triton(self) -> Step:
+        """PyTorch with our Triton kernels."""
+        return self._step(self.model, self.images, "triton")
+
+    def triton_channels_last(self) -> Step:
+        """PyTorch with our Triton kernels, in channels_last."""
+        return self._step(*self._in_channels_last(), "triton")
+
     def onnxruntime(self) -> Step:
         """ONNX Runtime in float32."""
+        return self._onnxruntime(self._onnx)
+
+    def onnxruntime_int8(self) -> Step:
+        """ONNX Runtime on a quantized file."""
+        return self._onnxruntime(self._quantize(for_onnxruntime=True))
+
+    def openvino(self) -> Step:
+        """OpenVINO held to float32."""
+        return self._openvino(self._onnx, INFERENCE_PRECISION_HINT="f32")
+
+    def openvino_default(self) -> Step:
+        """OpenVINO in the precision that it chooses."""
+        return self._openvino(self._onnx)
+
+    def openvino_int8(self) -> Step:
+        """OpenVINO on a quantized file; what is not quantized in it, in float32."""
+        quantized = self._quantize(for_onnxruntime=False)
+        return self._openvino(quantized, INFERENCE_PRECISION_HINT="f32")
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The pictures as a network takes them: (N, 3, H, W), float32, contiguous."""
+        return (self.pictures.float() - _MEAN[0]) / _STD[0]
+
+    def _onnxruntime(self, file: Path) -> Step:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         # Threads that wait actively would disturb the form that has the next turn.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(self._onnx, options, ["CPUExecutionProvider"])
-        feed = {session.get_inputs()[0].name: self.images.numpy()}
+        session = onnxruntime.InferenceSession(file, options, ["CPUExecutionProvider"])
+        feed = {INPUT_NAME: self._file_input.numpy()}
         return lambda: torch.from_numpy(session.run(None, feed)[0])
 
-    def openvino(self) -> Step:
-        """OpenVINO held to float32."""
-        return self._openvino(INFERENCE_PRECISION_HINT="f32")
-
-    def openvino_default(self) -> Step:
-        """OpenVINO in the precision that it chooses."""
-        return self._openvino()
-
-    def _openvino(self, **settings: str) -> Step:
+    def _openvino(self, file: Path, **settings: str) -> Step:
         import openvino
 
         settings["INFERENCE_NUM_THREADS"] = str(self.threads)
-        compiled = openvino.Core().compile_model(self._onnx, "CPU", settings)
-        request = compiled.create_infer_request()
-        images = self.images.numpy()
-        return lambda: torch.from_numpy(request.infer([images])[0].copy())
+        request = openvino.Core().compile_model(file, "CPU", settings).create_infer_request()
+        images = self._file_input.numpy()
+        return lambda: torch.from_numpy(request.infer([images], share_inputs=True)[0].copy())
 
-    def _step(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Step:
+    def _step(
+        self, model: Callable[[Tensor], Tensor], images: Tensor, backend: str | None = None
+    ) -> Step:
         device = images.device.type
 
         def step() -> Tensor:
             amp = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
-            with torch.inference_mode(), amp:
+            kernels: AbstractContextManager[None] = (
+                use_backend(backend) if backend else nullcontext()
+            )
+            with torch.inference_mode(), amp, kernels:
                 return model(images)
 
         return step
@@ -92,14 +134,59 @@ class Deployment:
         to_layout: Any = copy.deepcopy(self.model).to  # Its stub leaves the argument out.
         return to_layout(memory_format=layout), self.images.contiguous(memory_format=layout)
 
+    @property
+    def _file_input(self) -> Tensor:
+        return self.pictures if self.is_ours else self.images
+
     @cached_property
-    def _onnx(self) -> str:
+    def _onnx(self) -> Path:
         self.folder.mkdir(exist_ok=True)
-        file = self.folder / "model.onnx"
-        with warnings.catch_warnings():  # It traces, and tells so at every step.
+        file = self.folder / "float32.onnx"
+        if self.is_ours:
+            normalisation = Normalisation(_MEAN, _STD, to_bgr=False, divisor=1, pad_value=0)
+            graph = ExportGraph(copy.deepcopy(self.model), _logits, normalisation)
+            write_onnx(graph.eval(), self.pictures, self._contract("fp32"), file)
+            return file
+        with warnings.catch_warnings():  # PyTorch's faster graph is made by its older exporter.
             warnings.simplefilter("ignore")
-            torch.onnx.export(self.model, (self.images,), file, dynamo=False, opset_version=_OPSET)
-        return str(file)
+            options: Any = {"dynamo": False, "opset_version": OPSET, "input_names": [INPUT_NAME]}
+            torch.onnx.export(self.model, (self.images,), file, **options)
+        return file
+
+    def _quantize(self, *, for_onnxruntime: bool) -> Path:
+        """Quantize to int8 as ``tools/export.py`` does, calibrated on the pictures."""
+        file = self.folder / ("int8.onnx" if for_onnxruntime else "int8_inputs.onnx")
+        arrays = [self._file_input.numpy()]
+        contract = self._contract("int8")
+        quantize(self._onnx, arrays, contract, file, for_onnxruntime=for_onnxruntime)
+        return file
+
+    def _contract(self, precision: str) -> Contract:
+        batch, _, height, width = self.pictures.shape
+        return Contract(
+            task="classification",
+            part="whole",
+            outputs=("logits",),
+            batch=batch,
+            height=height,
+            width=width,
+            dynamic=False,
+            precision=precision,
+            folded=True,
+            mean=_MEAN,
+            std=_STD,
+            classes=(),
+            palette=(),
+            scope="mmpretrain",
+            pipeline=(),
+            config="",
+            checkpoint="",
+            version=__version__,
+        )
+
+
+def _logits(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    return (model(images),)
 
 
 @dataclass(frozen=True)
@@ -117,22 +204,41 @@ class Runtime:
     layout: str
 
 
-def runtimes_on(device: str) -> dict[str, Runtime]:
-    """The runtimes of a device by name; on a GPU PyTorch alone, in AMP bfloat16."""
+def runtimes_on(device: str, network: str) -> dict[str, Runtime]:
+    """The runtimes by name, for mmpretrain's network (``mmpretrain``), ``ours`` or ``folded``.
+
+    On a GPU that is PyTorch alone, in AMP bfloat16. Of ours only the folded form is compiled or
+    exported: whoever takes that trouble folds first.
+    """
     dtype = "bfloat16" if device == "cuda" else "float32"
-    in_pytorch = {
+    runtimes = {
         "eager": Runtime(Deployment.eager, dtype, "contiguous"),
         "channels_last": Runtime(Deployment.channels_last, dtype, "channels_last"),
-        "compile": Runtime(Deployment.compiled, dtype, "contiguous"),
-        "channels_last compile": Runtime(Deployment.compiled_channels_last, dtype, "channels_last"),
     }
-    if device == "cuda":
-        return in_pytorch
+    if device == "cuda" and network != "mmpretrain":
+        runtimes |= {
+            "triton": Runtime(Deployment.triton, dtype, "contiguous"),
+            "channels_last triton": Runtime(
+                Deployment.triton_channels_last, dtype, "channels_last"
+            ),
+        }
+    if network == "ours":
+        return runtimes
+    if device == "cuda" or network == "mmpretrain":
+        runtimes["compile"] = Runtime(Deployment.compiled, dtype, "contiguous")
+    runtimes["channels_last compile"] = Runtime(
+        Deployment.compiled_channels_last, dtype, "channels_last"
+    )
+    return runtimes if device == "cuda" else runtimes | _exported()
+
+
+def _exported() -> dict[str, Runtime]:
     return {
-        **in_pytorch,
         "ONNX Runtime": Runtime(Deployment.onnxruntime, "float32", "own"),
+        "ONNX Runtime int8": Runtime(Deployment.onnxruntime_int8, "int8", "own"),
         "OpenVINO": Runtime(Deployment.openvino, "float32", "own"),
         "OpenVINO default": Runtime(Deployment.openvino_default, _openvino_dtype(), "own"),
+        "OpenVINO int8": Runtime(Deployment.openvino_int8, "int8", "own"),
     }
 
 
