@@ -141,11 +141,15 @@ def measure(settings: Settings) -> list[Measurement]:
     chosen = available(settings.choose(FORMS, RECIPE))
     rows = []
     for case in CASES:
-        made = replace(case, pictures="96 x 72", size=(96, 72), count=2) if settings.quick else case
+        made = _tiny(case) if settings.quick else case
         with tempfile.TemporaryDirectory() as folder:
             pictures = write_pictures(Path(folder), made.count, *made.size)
             rows += measure_case(made, pictures, Path(folder), chosen, settings.repeat(_REPEATS))
     return rows
+
+
+def _tiny(case: Case) -> Case:
+    return replace(case, pictures=f"96 x 72 for {case.pictures}", size=(96, 72), count=2)
 
 
 def available(forms: Sequence[str]) -> list[str]:

@@ -17,8 +17,11 @@ from PIL import Image
 
 from mmvan.data import loading
 from mmvan.data.loading import LoadImage
+from mmvan.engine.config import innermost_dataset, load_config
 from mmvan.errors import ConfigError, DataError
+from mmvan.location import config_dir
 
+SPLITS = ("train", "val", "test")
 _ORIENTATION = 274
 
 
@@ -260,6 +263,17 @@ def test_turbojpeg_decodes_plain_pictures_alone(
     assert np.array_equal(step({"img_path": str(picture)})["img"], load_by_mmcv(picture)["img"])
     assert CountingJpeg.decoded == 1
     assert mmcv.image.io.imread_backend == "cv2"
+
+
+@pytest.mark.parametrize("name", ("van_b_in1k", "van_h_in22k_in1k_384", "van_b_custom"))
+def test_the_option_is_set_on_the_command_line(name: str) -> None:
+    option = "train_dataloader.dataset.pipeline.0.short_side"
+    path = config_dir() / "classification" / f"{name}.py"
+    cfg = load_config(str(path), {option: 448}, ["train_dataloader"])
+    pipelines = [innermost_dataset(cfg[f"{split}_dataloader"]).pipeline for split in SPLITS]
+    assert [pipeline[0].type for pipeline in pipelines] == ["mmvan.LoadImage"] * 3
+    # No recipe sets it, and evaluation stays as it was.
+    assert [pipeline[0].get("short_side") for pipeline in pipelines] == [448, None, None]
 
 
 def test_the_steps_of_a_classifier_are_found_without_mmdet() -> None:
