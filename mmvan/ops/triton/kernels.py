@@ -25,13 +25,6 @@ GELU_BACKWARD = tl.constexpr(2)
 
 
 @triton.jit
-def _load(plane, row, columns, height, width, row_stride, column_stride, in_channels, ACC):
-    """A tile of a plane whose outside is zero."""
-    inside = (row >= 0) & (row < height) & (columns >= 0) & (columns < width) & in_channels
-    return tl.load(plane + row * row_stride + columns * column_stride, inside, other=0).to(ACC)
-
-
-@triton.jit
 def _output_rows(
     plane, weight, bias, row, columns, height, width, row_stride, column_stride,
     c, channels,
@@ -47,17 +40,21 @@ def _output_rows(
     if bias is not None:
         start += tl.load(bias + c, in_channels, other=0).to(ACC)
     sums = (start,) * ROWS
+    top = row - D * (K // 2)
+    in_rows = ()
+    for k in tl.static_range(ROWS + K - 1):
+        in_rows = in_rows + ((top + k * D >= 0) & (top + k * D < height),)
     for b in range(K):
         taps = ()
         for a in tl.static_range(K):
             tap = tl.load(weight + (a * K + b) * channels + c, in_channels, other=0)
             taps = taps + (tap.to(ACC),)
         shifted = columns + D * (b - K // 2)
+        inside = (shifted >= 0) & (shifted < width) & in_channels
+        pointers = plane + top * row_stride + shifted * column_stride
         for k in tl.static_range(ROWS + K - 1):
-            pixels = _load(
-                plane, row + D * (k - K // 2), shifted, height, width, row_stride, column_stride,
-                in_channels, ACC,
-            )  # fmt: skip
+            pixels = tl.load(pointers, inside & in_rows[k], other=0).to(ACC)
+            pointers += D * row_stride
             for i in tl.static_range(ROWS):
                 if k - i >= 0 and k - i < K:
                     sums = sums[:i] + (sums[i] + taps[k - i] * pixels,) + sums[i + 1 :]
@@ -201,24 +198,26 @@ def weight_gradient_kernel(
         image = (item // (column_blocks * runs * D)).to(tl.int64)
         plane = image * image_stride + c * channel_stride
         last = tl.minimum(first + LENGTH, phase_height)
+        inside = ()
+        for b in tl.static_range(K):
+            shifted = columns + D * (b - K // 2)
+            inside = inside + ((shifted >= 0) & (shifted < width) & in_channels,)
         recent = (zeros,) * K  # Gradients of the output at rows k - K // 2 to k + K // 2.
         for k in range(first - K // 2, last + K // 2):
-            newest = k + K // 2
-            limit = tl.where(newest < last, height, 0)  # What follows is another run's.
-            latest = _load(
-                grad + plane, newest * D + phase, columns, limit, width, row_stride,
-                column_stride, in_channels, ACC,
-            )  # fmt: skip
+            newest = (k + K // 2) * D + phase
+            in_run = (k + K // 2 < last) & (newest < height)  # What follows is another run's.
+            pointers = plane + newest * row_stride + columns * column_stride
+            latest = tl.load(grad + pointers, inside[K // 2] & in_run, other=0).to(ACC)
             bias_sum += latest
             recent = recent[1:] + (latest,)
+            row = k * D + phase
+            in_row = (row >= 0) & (row < height)
+            pointers += (row - newest) * row_stride - D * (K // 2) * column_stride
             pixels = ()
             for b in tl.static_range(K):
-                shifted = columns + D * (b - K // 2)
-                pixel = _load(
-                    x + plane, k * D + phase, shifted, height, width, row_stride, column_stride,
-                    in_channels, ACC,
-                )  # fmt: skip
+                pixel = tl.load(x + pointers, inside[b] & in_row, other=0).to(ACC)
                 pixels = pixels + (pixel,)
+                pointers += D * column_stride
             added = ()
             for t in tl.static_range(K * K):
                 added = added + (sums[t] + recent[K - 1 - t // K] * pixels[t % K],)

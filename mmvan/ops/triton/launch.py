@@ -128,8 +128,8 @@ def parameter_gradients(
                 ACC=_accumulator(x), num_stages=1,
             )  # fmt: skip
     sums = partial.sum(0)
-    weight_grad = torch.empty_like(weight).copy_(sums[:-1].t().reshape(weight.shape))
-    return weight_grad, sums[-1].to(bias.dtype)
+    weight_sums, bias_sums = sums[:-1].t().reshape(weight.shape), sums[-1]
+    return torch.empty_like(weight).copy_(weight_sums), torch.empty_like(bias).copy_(bias_sums)
 
 
 def _depthwise(
