@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmvan.errors import ModelError
+from mmvan.models.layers import activate
 from mmvan.models.van import VAN, PatchEmbed
 
 
@@ -55,7 +56,7 @@ class FoldedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
         x = x * self.shortcut + self.proj_2(self.lka(self.act_1(self.proj_1(x))))
-        return x + self.fc2(self.act_2(self.dw_conv(self.fc1(x))))
+        return x + self.fc2(activate(self.dw_conv, self.act_2, self.fc1(x)))
 
 
 class FoldedVAN(nn.Module):

@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_region
-from mmvan.ops import DepthwiseConv2d
+from mmvan.ops import (
+    DepthwiseConv2d,
+    depthwise_gelu,
+    kernels_are_fused,
+    large_kernel_attention,
+)
 
 Gate = Literal["mul", "add", "none"]
 GATES: tuple[Gate, ...] = ("mul", "add", "none")
@@ -84,9 +89,13 @@ class LargeKernelAttention(nn.Module):
             self.pw_conv = nn.Conv2d(channels, channels, 1)
         self.gate = gate
         self.sigmoid = sigmoid
+        as_published = dw_conv and dw_d_conv and pw_conv and gate == "mul" and not sigmoid
+        self.fusable = as_published and -(-kernel_size // dilation) % 2 == 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
+        if self.fusable and kernels_are_fused():
+            return self._in_one_call(x)
         attn = x
         for conv in self.children():
             attn = conv(attn)
@@ -95,6 +104,13 @@ class LargeKernelAttention(nn.Module):
         if self.gate == "none":
             return attn
         return x * attn if self.gate == "mul" else x + attn
+
+    def _in_one_call(self, x: Tensor) -> Tensor:
+        convs: Any = (self.dw_conv, self.dw_d_conv, self.pw_conv)
+        dw, dw_d, pw = convs
+        return large_kernel_attention(
+            x, dw.weight, dw.bias, dw_d.weight, dw_d.bias, pw.weight, pw.bias, dw_d.dilation[0]
+        )
 
 
 class Attention(nn.Module):
@@ -166,7 +182,15 @@ class FeedForward(nn.Module):
         return self.drop(self._mix(hidden))
 
     def _mix(self, hidden: Tensor) -> Tensor:
-        return self.fc2(self.drop(self.act(self.dw_conv(hidden))))
+        return self.fc2(self.drop(activate(self.dw_conv, self.act, hidden)))
+
+
+def activate(conv: DepthwiseConv2d, act: nn.Module, x: Tensor) -> Tensor:
+    """``act(conv(x))``, past the modules where that is one kernel."""
+    exact_gelu = isinstance(act, nn.GELU) and act.approximate == "none"
+    if exact_gelu and conv.bias is not None and kernels_are_fused():
+        return depthwise_gelu(x, conv.weight, conv.bias)
+    return act(conv(x))
 
 
 class Block(nn.Module):
