@@ -31,6 +31,10 @@ class DeviceError(UserError):
     """A device that was asked for and is not there."""
 
 
+class DeployError(UserError):
+    """A model, format or file that cannot be deployed as asked."""
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """A sentence with the closest of ``candidates``, or an empty string when none is close."""
     close = difflib.get_close_matches(name, list(candidates), n=3, cutoff=0.6)

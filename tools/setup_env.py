@@ -67,7 +67,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         default=os.environ.get("MMVAN_WHEELHOUSE") or None,
         help="folder of ready mmcv wheels (default: $MMVAN_WHEELHOUSE)",
     )
-    parser.add_argument("--extras", default="dev,mim", help="extras of pyproject.toml to install")
+    parser.add_argument(
+        "--extras", default="dev,mim,deploy", help="extras of pyproject.toml to install"
+    )
     parser.add_argument(
         "--ops",
         choices=("auto", "cpu", "cuda"),

@@ -46,7 +46,7 @@ def write_checkpoint(
                 save_file(plain, name, metadata=_as_text(meta))
             else:
                 torch.save({"state_dict": plain, "meta": dict(meta)} if wrapped else plain, name)
-            _publish(Path(name), file)
+            put_in_place(Path(name), file)
         finally:
             with suppress(FileNotFoundError):
                 Path(name).unlink()
@@ -72,7 +72,13 @@ def _as_text(meta: Mapping[str, Any]) -> dict[str, str]:
     return {"format": "pt", **text}
 
 
-def _publish(part: Path, file: Path) -> None:
+def put_in_place(part: Path, file: Path) -> None:
+    """Give a finished file its name, when all of it is on the disk.
+
+    Args:
+        part: The file under a temporary name, on the disk of ``file``.
+        file: Its name; what is there is replaced.
+    """
     umask = os.umask(0)
     os.umask(umask)
     part.chmod(0o666 & ~umask)  # mkstemp's own mode is for its owner alone.

@@ -48,12 +48,12 @@ def get_model(
     )
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = revert_sync_batchnorm(MODELS.build(cfg.model))
-        model.dataset_meta = _dataset_meta(cfg)
+        model.dataset_meta = read_dataset_meta(cfg)
     model.cfg = cfg
     if weights:
         _load_published(model, name, weights)
     elif pretrained:
-        model.dataset_meta |= _load(model, str(pretrained), name)
+        model.dataset_meta |= load_weights(model, str(pretrained), name)
     # The names that mmpretrain's inferencers read.
     model._config, model._dataset_meta = cfg, model.dataset_meta
     return model.to(device).eval()
@@ -87,8 +87,8 @@ def _dotted(options: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]
             yield path, value
 
 
-def _dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Classes and palette of the data set that the config tests with."""
+def read_dataset_meta(cfg: Config) -> dict[str, Any]:
+    """Classes and palette of the data set that a config tests with."""
     dataset = innermost_dataset(cfg.test_dataloader)
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
         known = registry.get(dataset.type).METAINFO
@@ -100,13 +100,25 @@ def _load_published(model: BaseModel, name: str, weights: Weights) -> None:
         print_log(f"{name}, {weights.address}: {weights.doubt}", "current", logging.WARNING)
     if weights.holds == "backbone":
         print_log(f"{name}: the file holds the backbone; the head stays random", "current")
-        _load(model.backbone, weights.address, name)
+        load_weights(model.backbone, weights.address, name)
     else:
-        _load(model, weights.address, name)
+        load_weights(model, weights.address, name)
 
 
-def _load(module: Any, address: str, name: str) -> dict[str, Any]:
-    """Load a file into a module and return what it says about the data set."""
+def load_weights(module: Any, address: str, name: str) -> dict[str, Any]:
+    """Load all weights of a model from a file, in any layout.
+
+    Args:
+        module: The model, or a part of one that has the file's weights.
+        address: A path, ``https://...`` or ``hf://owner/name``.
+        name: What the model is called, for the message.
+
+    Returns:
+        dict[str, Any]: What the file says about the data set.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or refused, or does not fit.
+    """
     try:
         checkpoint = load_checkpoint(module, address, map_location="cpu", strict=True)
     except RuntimeError as error:

@@ -27,7 +27,7 @@ def test_defaults() -> None:
     options = parse_options([])
     assert options.family == "official"
     assert options.venv == ROOT / ".venv"
-    assert options.extras == ("dev", "mim")
+    assert options.extras == ("dev", "mim", "deploy")
     assert options.wheelhouse is None
     assert parse_options(["--family", "onedl"]).venv == ROOT / ".venv-onedl"
 

@@ -1,0 +1,248 @@
+"""From a config and a checkpoint to a verified file."""
+
+import copy
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmvan.deploy.contract import Contract
+from mmvan.deploy.fold import fold
+from mmvan.deploy.formats import FORMATS, check_format, convert_to_openvino, staging
+from mmvan.deploy.graphs import (
+    build_graph,
+    default_part,
+    normalisation_of,
+    replace_upsamples,
+)
+from mmvan.deploy.loading import load_model
+from mmvan.deploy.measure import evaluate, medians
+from mmvan.deploy.pictures import (
+    PictureReader,
+    draw_pictures,
+    find_pictures,
+    fixed_pipeline,
+    natural_shape,
+    picture_pipeline,
+    stack,
+)
+from mmvan.deploy.quantize import quantize
+from mmvan.deploy.runtimes import Array, Runtime, open_runtime
+from mmvan.deploy.verify import (
+    TOLERANCES,
+    Comparison,
+    compare_with_reference,
+    other_size,
+    pairs_of,
+    summarise,
+)
+from mmvan.engine.config import task_of
+from mmvan.errors import DataError, DeployError
+from mmvan.version import __version__
+
+# Enough to see a defect; more pictures do not make a wrong graph more wrong.
+_COMPARED = 8
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; the fields are the options of ``tools/export.py``."""
+
+    config: str
+    checkpoint: str
+    format: str
+    out: Path
+    overrides: Mapping[str, Any] | None = None
+    part: str | None = None
+    precision: str = "fp32"
+    folded: bool = False
+    dynamic: bool = False
+    shape: tuple[int, int] | None = None
+    batch: int = 1
+    images: Path | None = None
+    calibrate: Path | None = None
+    evaluate: int = 500
+    threads: int | None = None
+
+
+class Export:
+    """One export: the model, the graph as it was trained, and what the file will say.
+
+    Args:
+        request: What is asked for.
+
+    Raises:
+        UserError: It cannot be done; the message says why.
+    """
+
+    def __init__(self, request: Request) -> None:
+        check_format(request.format, request.precision, request.out)
+        if request.precision == "int8" and request.calibrate is None:
+            raise DeployError(
+                "--precision int8 needs --calibrate DIR, a folder with some hundred pictures like "
+                "those that the model will see, such as a part of the training set"
+            )
+        self.request = request
+        self.model, self.cfg, self.meta = load_model(
+            request.config, request.checkpoint, request.overrides, request.part
+        )
+        part = request.part or default_part(self.cfg)
+        self.reference, outputs = build_graph(self.model, self.cfg, part)
+        self.contract = _contract_of(request, self.cfg, self.meta, part, outputs)
+
+    def write(self) -> list[str]:
+        """Write the file, after it was loaded again and agreed with PyTorch.
+
+        Returns:
+            list[str]: Lines that say what was found.
+
+        Raises:
+            DeployError: It cannot be written, or differs too much; then nothing is left.
+        """
+        with staging(self.request.out) as staged:
+            if self.request.precision == "int8":
+                said = self._write_int8(staged)
+            else:
+                self._write_float(self.request.format, self.contract, staged)
+                said = []
+            said.insert(0, self.verify(staged))
+        return said
+
+    def verify(self, file: Path) -> str:
+        """Load a file and compare it with PyTorch.
+
+        Returns:
+            str: How far it differs.
+
+        Raises:
+            DifferenceError: More than the tolerance of its precision.
+        """
+        runtime = open_runtime(file, self.request.threads)
+        found = summarise(
+            compare_with_reference(runtime, self.reference, images) for images in self._inputs()
+        )
+        tolerance = TOLERANCES[runtime.contract.precision]
+        if not found.within(runtime.contract.precision):
+            raise DifferenceError(self.request.out, found, tolerance)
+        return f"{self.request.out}: {found} (tolerance {tolerance:g})"
+
+    def _inputs(self) -> Iterator[list[Array]]:
+        """Pictures in the shapes that the file promises to take."""
+        yield [stack([p], self.contract.batch) for p in self._pictures(self.contract)]
+        if self.contract.dynamic:
+            yield pairs_of(list(self._pictures(other_size(self.contract))))
+
+    def _pictures(self, contract: Contract) -> Iterator[Any]:
+        reader = PictureReader(contract)
+        with tempfile.TemporaryDirectory() as folder:
+            images = self.request.images
+            paths = (
+                _spread(find_pictures(images, "--images"), _COMPARED)
+                if images
+                else draw_pictures(Path(folder), _COMPARED)
+            )
+            yield from map(reader.read, paths)
+
+    def _write_float(self, name: str, contract: Contract, file: Path) -> None:
+        model = fold(self.model) if self.request.folded else copy.deepcopy(self.model)
+        replace_upsamples(model)
+        graph, _ = build_graph(model, self.cfg, contract.part)
+        size = (2 if contract.dynamic else contract.batch or 1, 3, contract.height, contract.width)
+        FORMATS[name].write(graph.eval(), torch.zeros(size, dtype=torch.uint8), contract, file)
+
+    def _write_int8(self, staged: Path) -> list[str]:
+        native = self.request.format == "onnx"
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder, "float.onnx")
+            quantized = staged if native else Path(folder, "int8.onnx")
+            as_float = replace(self.contract, precision="fp32")
+            self._write_float("onnx", as_float, plain)
+            pictures = self._calibration()
+            quantize(plain, pictures, self.contract, quantized, for_onnxruntime=native)
+            if native:
+                return self._compare_with_float(staged, plain)
+            convert_to_openvino(quantized, self.contract, staged)
+            rival = plain.with_suffix(".xml")
+            convert_to_openvino(plain, as_float, rival)
+            return self._compare_with_float(staged, rival)
+
+    def _calibration(self) -> Iterator[Array]:
+        assert self.request.calibrate is not None  # Checked at the start.
+        reader = PictureReader(self.contract)
+        for path in find_pictures(self.request.calibrate, "--calibrate"):
+            yield stack([reader.read(path)], self.contract.batch)
+
+    def _compare_with_float(self, file: Path, rival: Path) -> list[str]:
+        """Time and accuracy of int8 beside those of float32, in the same runtime."""
+        threads = self.request.threads
+        files = {"fp32": open_runtime(rival, threads), "int8": open_runtime(file, threads)}
+        first = next(iter(self._inputs()))[0]
+        times = medians(files, first)
+        said = [
+            f"ms per call of {len(first)}: fp32 {times['fp32']:.1f}, int8 {times['int8']:.1f}, "
+            f"{times['fp32'] / times['int8']:.2f} times as fast"
+        ]
+        return [*said, self._accuracies(files)]
+
+    def _accuracies(self, files: Mapping[str, Runtime]) -> str:
+        if self.contract.part != "whole":
+            return f"accuracy: not measured, {self.contract.part} has none"
+        try:
+            results = evaluate(files, self.cfg, self.request.evaluate)
+        except DataError as error:
+            return f"accuracy: not measured, {error}"
+        return "\n".join(
+            f"{metric}: fp32 {value:.2f}, int8 {results['int8'][metric]:.2f}"
+            for metric, value in results["fp32"].items()
+        )
+
+
+class DifferenceError(Exception):
+    """A file that computes something else than PyTorch: the command's status is 1.
+
+    Args:
+        file: The file.
+        found: How far it differs.
+        tolerance: How far it may.
+    """
+
+    def __init__(self, file: Path, found: Comparison, tolerance: float) -> None:
+        super().__init__(f"{file}: {found}; beyond the tolerance of {tolerance:g}")
+
+
+def _contract_of(
+    request: Request, cfg: Config, meta: Mapping[str, Any], part: str, outputs: tuple[str, ...]
+) -> Contract:
+    normalisation = normalisation_of(cfg)
+    pipeline = picture_pipeline(cfg)
+    shape = request.shape or natural_shape(cfg, pipeline)
+    return Contract(
+        task=task_of(cfg),
+        part=part,
+        outputs=outputs,
+        batch=None if request.dynamic else request.batch,
+        height=shape[0],
+        width=shape[1],
+        dynamic=request.dynamic,
+        precision=request.precision,
+        folded=request.folded,
+        mean=normalisation.mean,
+        std=normalisation.std,
+        classes=tuple(meta.get("classes") or ()),
+        palette=tuple(tuple(colour) for colour in meta.get("palette") or ()),
+        scope=cfg.default_scope,
+        pipeline=pipeline if request.dynamic else fixed_pipeline(pipeline, shape),
+        config=request.config,
+        checkpoint=request.checkpoint,
+        version=__version__,
+    )
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """At most ``count`` of the paths, spread evenly over all."""
+    count = min(count, len(paths))
+    return [paths[i * len(paths) // count] for i in range(count)]

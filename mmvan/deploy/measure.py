@@ -1,0 +1,87 @@
+"""What reduced precision costs and gains: accuracy on labelled data, and time."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DATASETS, DefaultScope
+from rich.progress import track
+from torch import Tensor
+
+from mmvan.deploy.pictures import PictureReader, stack
+from mmvan.deploy.runtimes import Array, Runtime
+from mmvan.errors import DataError
+
+_REPEATS = 15
+
+
+def medians(runtimes: Mapping[str, Runtime], images: Array) -> dict[str, float]:
+    """Median milliseconds per call; the runtimes take turns, so that all see the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in runtimes}
+    for runtime in runtimes.values():
+        runtime.run(images)
+    for _ in range(_REPEATS):
+        for name, runtime in runtimes.items():
+            start = time.perf_counter()
+            runtime.run(images)
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def evaluate(runtimes: Mapping[str, Runtime], cfg: Config, limit: int) -> dict[str, dict[str, Any]]:
+    """Evaluate files that hold a ``whole`` model as their config tests it.
+
+    Args:
+        runtimes: The files, by name; all of one config.
+        cfg: The config, with ``test_dataloader`` and ``test_evaluator``.
+        limit: At most so many pictures, spread evenly over the test set.
+
+    Returns:
+        dict[str, dict[str, Any]]: The metrics of each file, by the config's own evaluator.
+
+    Raises:
+        DataError: The test set is not there.
+    """
+    contract = next(iter(runtimes.values())).contract
+    with DefaultScope.overwrite_default_scope(contract.scope):
+        try:
+            dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        except (OSError, ValueError) as error:
+            raise DataError(f"the test set of {cfg.filename}: {error}") from error
+        evaluators = {name: Evaluator(cfg.test_evaluator) for name in runtimes}
+    reader = PictureReader(contract)
+    count = min(limit, len(dataset))
+    for number in track(range(count), "accuracy"):
+        index = number * len(dataset) // count
+        path = Path(dataset.get_data_info(index)["img_path"])
+        images = stack([reader.read(path)], contract.batch)
+        for name, runtime in runtimes.items():
+            sample = dataset[index]["data_samples"]
+            _PREDICT[contract.task](torch.from_numpy(runtime.run(images)[0][:1]), sample)
+            evaluators[name].process([sample])
+    for evaluator in evaluators.values():
+        evaluator.dataset_meta = dataset.metainfo
+    return {name: evaluator.evaluate(count) for name, evaluator in evaluators.items()}
+
+
+def _predict_class(logits: Tensor, sample: Any) -> None:
+    sample.set_pred_score(logits[0].softmax(0)).set_pred_label(logits.argmax(1))
+
+
+def _predict_pixels(logits: Tensor, sample: Any) -> None:
+    from mmengine.structures import PixelData
+
+    resized = F.interpolate(logits, sample.ori_shape, mode="bilinear", align_corners=False)
+    sample.pred_sem_seg = PixelData(data=resized.argmax(1))
+
+
+_PREDICT: dict[str, Callable[[Tensor, Any], None]] = {
+    "classification": _predict_class,
+    "segmentation": _predict_pixels,
+}

@@ -1,0 +1,161 @@
+"""Picture files as the input of an exported graph."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import TRANSFORMS, DefaultScope
+from numpy.typing import NDArray
+
+from mmvan.data.sample.catalog import KINDS
+from mmvan.data.sample.pictures import generator, write_jpeg
+from mmvan.data.sample.scenes import draw_portrait
+from mmvan.deploy.contract import Contract
+from mmvan.engine.config import innermost_dataset
+from mmvan.errors import DataError, DeployError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+# Of a pipeline, what has no picture to work on here: annotations, and packing for a model.
+_NOT_FOR_PICTURES = ("Annotations", "Proposals", "Pack")
+_DRAWN_SIDES = (240, 320)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, ready for the graph.
+
+    Args:
+        path: The file.
+        image: RGB, uint8, shape (3, H, W).
+        size: Height and width of the file's own picture.
+    """
+
+    path: Path
+    image: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+def find_pictures(folder: Path, option: str) -> list[Path]:
+    """All picture files of a folder and of those below it, in the order of their names.
+
+    Raises:
+        DataError: It is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{option} {folder}: no such folder; expected one with pictures")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    if not found:
+        raise DataError(f"{option} {folder}: no picture in it ({', '.join(ENDINGS)})")
+    return found
+
+
+def draw_pictures(folder: Path, count: int) -> list[Path]:
+    """Draw sample pictures, for want of the user's own."""
+    paths = []
+    for kind in range(count):
+        rng = generator(0, "export", kind)
+        image = draw_portrait(rng, kind % len(KINDS), *_DRAWN_SIDES)
+        paths.append(write_jpeg(folder / f"{kind:02}.jpg", image))
+    return paths
+
+
+def picture_pipeline(cfg: Config) -> tuple[dict[str, Any], ...]:
+    """The transforms that the config tests with, as far as they make a picture."""
+    steps = innermost_dataset(cfg.test_dataloader)["pipeline"]
+    chosen = [s for s in steps if not any(part in s["type"] for part in _NOT_FOR_PICTURES)]
+    return tuple(_plain(step) for step in chosen)
+
+
+def natural_shape(cfg: Config, pipeline: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Height and width of what a config's tests feed to the model.
+
+    Of segmentation and detection, whose pictures differ, the size that they are scaled to,
+    rounded up to multiples of the largest stride, 32.
+
+    Raises:
+        DeployError: No transform tells it.
+    """
+    sizes = [step.get("crop_size") or step.get("scale") for step in pipeline]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        raise DeployError(f"{cfg.filename}: test_pipeline tells no size; give --shape H W")
+    last = known[-1]
+    if isinstance(last, int):
+        return last, last
+    if pipeline[sizes.index(last)].get("crop_size"):
+        return int(last[0]), int(last[1])
+    width, height = last  # mmcv's scales are (width, height).
+    return -(-height // 32) * 32, -(-width // 32) * 32
+
+
+def fixed_pipeline(
+    pipeline: Sequence[dict[str, Any]], shape: tuple[int, int]
+) -> tuple[dict[str, Any], ...]:
+    """The transforms for a graph of one size: the config's own if they end with it."""
+    crop = pipeline[-1].get("crop_size")
+    if crop is not None and (crop if isinstance(crop, (list, tuple)) else (crop, crop)) == shape:
+        return tuple(pipeline)
+    resize = {"type": "Resize", "scale": (shape[1], shape[0])}
+    return (pipeline[0], resize)
+
+
+class PictureReader:
+    """Reads picture files by the transforms of a contract.
+
+    Args:
+        contract: The contract.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        with (
+            DefaultScope.overwrite_default_scope(contract.scope),
+            TRANSFORMS.switch_scope_and_registry(contract.scope) as registry,
+        ):
+            self.transform = Compose([registry.build(dict(s)) for s in contract.pipeline])
+
+    def read(self, path: Path) -> Picture:
+        """Read one picture.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        try:
+            results = self.transform({"img_path": str(path), "img_id": 0})
+        except Exception as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
+        if results is None:
+            raise DataError(f"{path} cannot be read")
+        image = np.ascontiguousarray(results["img"][..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
+        return Picture(path, image, tuple(results["ori_shape"][:2]))
+
+
+def batches(pictures: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
+    """Group consecutive pictures of one shape, at most ``size`` of them."""
+    batch: list[Picture] = []
+    for picture in pictures:
+        if batch and (len(batch) == size or picture.image.shape != batch[0].image.shape):
+            yield batch
+            batch = []
+        batch.append(picture)
+    if batch:
+        yield batch
+
+
+def stack(batch: Sequence[Picture], fixed: int | None) -> NDArray[np.uint8]:
+    """One array (N, 3, H, W) of pictures; the last one is repeated up to a ``fixed`` number."""
+    images = [picture.image for picture in batch]
+    images += images[-1:] * ((fixed or 0) - len(images))
+    return np.stack(images)
+
+
+def _plain(value: Any) -> Any:
+    """Settings without MMEngine's types."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(item) for item in value)
+    return value

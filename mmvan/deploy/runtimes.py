@@ -1,0 +1,147 @@
+"""Running exported files, each with its own runtime, told from the file's ending."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmvan.deploy.contract import INPUT_NAME, KEY, Contract, read_contract
+from mmvan.deploy.packages import need
+from mmvan.errors import DeployError
+
+Array = NDArray[Any]
+# What OpenVINO calls the precisions; a file with int8 operators computes the others in float32.
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An exported file, ready to run.
+
+    Args:
+        contract: What the file says about itself.
+        file: Its name.
+        call: Runs the graph on uint8 pictures (N, 3, H, W).
+    """
+
+    contract: Contract
+    file: Path
+    call: Callable[[Array], list[Array]]
+
+    def run(self, images: Array) -> list[Array]:
+        """Compute the outputs of pictures.
+
+        Args:
+            images: RGB, uint8, shape (N, 3, H, W).
+
+        Returns:
+            list[Array]: Float32 arrays, in the order of ``contract.outputs``.
+
+        Raises:
+            DeployError: The pictures do not fit, or the runtime fails.
+        """
+        if images.dtype != np.uint8:
+            raise DeployError(f"{self.file} takes uint8 pictures, 0 to 255, got {images.dtype}")
+        self.contract.check_input(images.shape, str(self.file))
+        return self.call(np.ascontiguousarray(images))
+
+
+def open_runtime(file: Path, threads: int | None = None) -> Runtime:
+    """Load an exported file into the runtime of its format.
+
+    TorchScript files and torch.export programs can execute code: open only those you trust.
+
+    Args:
+        file: The ``.onnx``, ``.xml``, ``.pt`` or ``.pt2``.
+        threads: Threads to compute with; None for what the runtime chooses.
+
+    Returns:
+        Runtime: Ready to run.
+
+    Raises:
+        DeployError: The file is missing, damaged or of no known format, or its runtime is not
+            installed.
+    """
+    if not file.is_file():
+        raise DeployError(f"{file}: no such file; expected one that tools/export.py wrote")
+    if file.suffix not in _OPENERS:
+        raise DeployError(f"{file}: the ending must be one of {', '.join(_OPENERS)}")
+    if file.suffix == ".xml" and not file.with_suffix(".bin").is_file():
+        raise DeployError(f"{file}: its weights, {file.with_suffix('.bin')}, are not beside it")
+    try:
+        return _OPENERS[file.suffix](file, threads)
+    except DeployError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DeployError(f"{file} cannot be loaded: {reason}. Export the model again.") from error
+
+
+def _open_onnx(file: Path, threads: int | None) -> Runtime:
+    runtime = need("onnxruntime", f"{file}")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # Errors; its warnings are about its own optimisations.
+    session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    contract = read_contract(session.get_modelmeta().custom_metadata_map.get(KEY), str(file))
+    return Runtime(contract, file, lambda images: session.run(None, {INPUT_NAME: images}))
+
+
+def _open_openvino(file: Path, threads: int | None) -> Runtime:
+    openvino = need("openvino", f"{file}")
+    core = openvino.Core()
+    model = core.read_model(file)
+    contract = read_contract(
+        model.get_rt_info(KEY).value if KEY in model.rt_info else None, str(file)
+    )
+    # Without a hint OpenVINO computes in bfloat16 wherever the processor has it.
+    settings = {"INFERENCE_PRECISION_HINT": _HINTS[contract.precision], "NUM_STREAMS": 1}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def call(images: Array) -> list[Array]:
+        results = request.infer([images], share_inputs=True)
+        return [results[i].copy() for i in range(len(contract.outputs))]
+
+    return Runtime(contract, file, call)
+
+
+def _open_torchscript(file: Path, threads: int | None) -> Runtime:
+    extra = {KEY: ""}
+    module = torch.jit.load(str(file), map_location="cpu", _extra_files=extra)
+    text: Any = extra[KEY]
+    contract = read_contract(text.decode() if isinstance(text, bytes) else text, str(file))
+    return Runtime(contract, file, _torch_call(module, threads))
+
+
+def _open_torch_export(file: Path, threads: int | None) -> Runtime:
+    extra = {KEY: ""}
+    program = torch.export.load(file, extra_files=extra)
+    contract = read_contract(extra[KEY], str(file))
+    return Runtime(contract, file, _torch_call(program.module(), threads))
+
+
+def _torch_call(module: Any, threads: int | None) -> Callable[[Array], list[Array]]:
+    torch.set_num_threads(
+        threads or int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))
+    )
+
+    def call(images: Array) -> list[Array]:
+        with torch.inference_mode():
+            return [output.numpy() for output in module(torch.from_numpy(images))]
+
+    return call
+
+
+_OPENERS: dict[str, Callable[[Path, int | None], Runtime]] = {
+    ".onnx": _open_onnx,
+    ".xml": _open_openvino,
+    ".pt": _open_torchscript,
+    ".pt2": _open_torch_export,
+}

@@ -1,0 +1,126 @@
+"""Comparing what a runtime computes with what PyTorch computes, on the same pictures."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from mmvan.deploy.contract import Contract
+from mmvan.deploy.graphs import ExportGraph
+from mmvan.deploy.pictures import Picture, fixed_pipeline
+from mmvan.deploy.runtimes import Array, Runtime
+
+# How far outputs may be from PyTorch's in float32: root mean square of the difference over that of
+# the output. float32 differs by the order of its sums (1e-6 was seen, 100 times that is allowed);
+# half precisions by their 11 and 8 bits of mantissa over some hundred layers; int8, with 8 bits of
+# range per tensor, was seen at 0.03 with trained weights.
+TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2, "int8": 1e-1}
+# A second size for dynamic graphs, with odd numbers: what was fixed when tracing shows.
+_SIZE_CHANGE = (45, -19)
+_SMALLEST = float(np.finfo(np.float32).tiny)  # Against outputs that are zero throughout.
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far two sets of outputs are apart.
+
+    Args:
+        absolute: Largest difference of two values.
+        relative: Root mean square of the difference over that of PyTorch's; the worst output.
+        decisions: Of ``logits``, how many were compared: pictures, or pixels; 0 for maps.
+        agreeing: How many of those have the same largest class.
+    """
+
+    absolute: float
+    relative: float
+    decisions: int = 0
+    agreeing: int = 0
+
+    def within(self, precision: str) -> bool:
+        """Whether the difference is in the tolerance of a precision; NaN never is."""
+        return self.relative <= TOLERANCES[precision]
+
+    def __str__(self) -> str:
+        parts = [f"max difference {self.absolute:.3g}", f"relative {self.relative:.2e}"]
+        if self.decisions:
+            share = self.agreeing / self.decisions
+            parts.append(f"top-1 agrees in {share:.2%} of {self.decisions}")
+        return ", ".join(parts)
+
+
+def compare(expected: Sequence[Array], found: Sequence[Array], names: Sequence[str]) -> Comparison:
+    """Compare outputs.
+
+    Args:
+        expected: PyTorch's.
+        found: The runtime's.
+        names: Of both.
+
+    Returns:
+        Comparison: Over all outputs; infinite where a shape differs.
+    """
+    shapes = [[array.shape for array in arrays] for arrays in (expected, found)]
+    if shapes[0] != shapes[1]:
+        return Comparison(float("inf"), float("inf"))
+    pairs = list(zip(expected, found, strict=True))
+    worst = Comparison(
+        max(float(np.abs(a - b).max()) for a, b in pairs),
+        max(_rms(a - b) / max(_rms(a), _SMALLEST) for a, b in pairs),
+    )
+    if tuple(names) != ("logits",):
+        return worst
+    same = expected[0].argmax(1) == found[0].argmax(1)
+    return replace(worst, decisions=same.size, agreeing=int(same.sum()))
+
+
+def summarise(comparisons: Iterable[Comparison]) -> Comparison:
+    """The worst difference and all decisions of several comparisons."""
+    seen = list(comparisons)
+    return Comparison(
+        # np.max, unlike max, keeps NaN.
+        float(np.max([c.absolute for c in seen])),
+        float(np.max([c.relative for c in seen])),
+        sum(c.decisions for c in seen),
+        sum(c.agreeing for c in seen),
+    )
+
+
+def run_reference(graph: ExportGraph, images: Array) -> list[Array]:
+    """PyTorch's outputs."""
+    with torch.inference_mode():
+        return [output.numpy() for output in graph(torch.from_numpy(images))]
+
+
+def compare_with_reference(
+    runtime: Runtime, reference: ExportGraph, images: Iterable[Array]
+) -> Comparison:
+    """Run both on the same pictures.
+
+    Args:
+        runtime: The exported file.
+        reference: The graph of the model as it was trained, in float32.
+        images: Arrays of pictures, uint8, (N, 3, H, W).
+    """
+    names = runtime.contract.outputs
+    return summarise(
+        compare(run_reference(reference, array), runtime.run(array), names) for array in images
+    )
+
+
+def other_size(contract: Contract) -> Contract:
+    """The contract of a dynamic graph with a pipeline that makes pictures of another size."""
+    shape = (contract.height + _SIZE_CHANGE[0], contract.width + _SIZE_CHANGE[1])
+    return replace(contract, pipeline=fixed_pipeline(contract.pipeline, shape))
+
+
+def pairs_of(pictures: Sequence[Picture]) -> list[Array]:
+    """Pictures of one shape in batches of two; a single one with itself."""
+    images = [picture.image for picture in pictures]
+    images = images if len(images) > 1 else images * 2
+    return [np.stack(pair) for pair in itertools.pairwise(images)]
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

@@ -1,0 +1,92 @@
+"""Export a trained model: ``python tools/export.py CONFIG CHECKPOINT --format onnx``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmvan.checkpoint.trust import trust_pickles
+from mmvan.deploy.export import DifferenceError, Export, Request
+from mmvan.deploy.formats import FORMATS, PRECISIONS
+from mmvan.deploy.graphs import PARTS
+from mmvan.engine.errors import run_command
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Write a model for a runtime, load it again and compare it with PyTorch on "
+        "pictures. The file takes uint8 RGB pictures; docs/deploy.md describes it. Ends with "
+        "status 1, and leaves no file, if the two differ by more than the precision explains."
+    )
+    add = parser.add_argument
+    add("config", help="config file")
+    add("checkpoint", help="file or address (https://, hf://owner/name) of the weights")
+    add("--format", required=True, choices=FORMATS)
+    add("--out", type=Path, metavar="PATH", help="default: named as the config, in this folder")
+    add(
+        "--part",
+        choices=PARTS,
+        help="whole: logits; features: maps of backbone and neck; backbone: four maps (default: "
+        "whole, of detectors features)",
+    )
+    add("--fold", action="store_true", help="fold the normalisations into the convolutions")
+    add("--dynamic", action="store_true", help="any number of pictures of any size")
+    add("--shape", type=int, nargs=2, metavar=("H", "W"), help="default: as the config tests")
+    add("--batch", type=int, default=1, help="pictures per call, without --dynamic (default: 1)")
+    add("--precision", choices=PRECISIONS, default="fp32")
+    add("--calibrate", type=Path, metavar="DIR", help="pictures that set the ranges of int8")
+    add("--images", type=Path, metavar="DIR", help="pictures to compare on (default: drawn ones)")
+    add(
+        "--evaluate",
+        type=int,
+        default=500,
+        metavar="N",
+        help="pictures of the config's test set, on which int8 is evaluated (default: 500)",
+    )
+    add("--threads", type=int, help="of the runtime (default: its own choice)")
+    add("--verify-only", action="store_true", help="write nothing: compare the file --out")
+    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    add("--unsafe", action="store_true", help="read CHECKPOINT even if it can execute code")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Export, and say how the file compares."""
+    args = parse_args()
+    if args.unsafe:
+        trust_pickles()
+    export = Export(request_of(args))
+    out = export.request.out
+    try:
+        print(*([export.verify(out)] if args.verify_only else export.write()), sep="\n")
+    except DifferenceError as error:
+        print(f"{error}. {'' if args.verify_only else 'Not written.'}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """The options as the package takes them."""
+    name = Path(args.config).stem
+    return Request(
+        config=args.config,
+        checkpoint=args.checkpoint,
+        format=args.format,
+        out=args.out or Path(name).with_suffix(FORMATS[args.format].ending),
+        overrides=args.cfg_options,
+        part=args.part,
+        precision=args.precision,
+        folded=args.fold,
+        dynamic=args.dynamic,
+        shape=tuple(args.shape) if args.shape else None,
+        batch=args.batch,
+        images=args.images,
+        calibrate=args.calibrate,
+        evaluate=args.evaluate,
+        threads=args.threads,
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
