@@ -81,9 +81,10 @@ def test_wheel_has_package_configs_and_tools(source: Path) -> None:
     configs, tools = relative_files(ROOT / "configs"), relative_files(ROOT / "tools")
     assert len(configs) > 30
     assert {f"mmvan/.mim/{name}" for name in configs | tools} <= names
-    modules = {
-        name for name in relative_files(ROOT / "mmvan") if name.endswith((".py", "py.typed"))
-    }
+    kinds = (".py", ".c", ".yml", "py.typed")
+    files = relative_files(ROOT / "mmvan")
+    modules = {name for name in files if name.endswith(kinds) and "/.mim/" not in name}
+    assert {Path(name).suffix for name in modules} == {".py", ".c", ".yml", ".typed"}
     assert {name for name in names if name.startswith("mmvan/")} >= modules
     assert not any(name.startswith(("tests/", "configs/", "tools/")) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
