@@ -4,11 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import Backend, choose_backend
+from mmvan.ops.backends import BACKENDS, KERNELS, Backend, choose_backend
 from mmvan.ops.depthwise import depthwise_conv2d, phase_split_is_faster
-from mmvan.ops.triton.library import depthwise_pair
+from mmvan.ops.library import depthwise_pair
 
-OFFERS: tuple[Backend, ...] = ("torch", "phase_split", "triton")
+OFFERS = BACKENDS
 
 
 def large_kernel_attention(
@@ -24,9 +24,9 @@ def large_kernel_attention(
 ) -> Tensor:
     """``x * conv1x1(dw_d(dw(x)))``, where both depthwise convolutions keep the size.
 
-    With ``triton`` these two are one kernel forward, and backward keeps nothing but x. The 1x1
-    convolution and the gate are PyTorch's in every backend: the one is a matrix product, the other
-    is fused with its neighbours by ``torch.compile``. ``triton`` has no second derivative.
+    With ``native`` and ``triton`` these two are one kernel forward, backward keeps nothing but x,
+    and there is no second derivative. The 1x1 convolution and the gate are PyTorch's in every
+    backend: the one is a matrix product, the other ``torch.compile`` fuses with its neighbours.
 
     Args:
         x: Shape (N, C, H, W), contiguous or channels_last; the output has its layout.
@@ -37,8 +37,7 @@ def large_kernel_attention(
         pw_weight: Shape (C, C, 1, 1).
         pw_bias: Shape (C,).
         dilation: Distance between neighbouring taps of the dilated kernel, in pixels.
-        backend: ``torch``, ``phase_split``, ``triton``, or None for what
-            :mod:`mmvan.ops.backends` says.
+        backend: One of ``BACKENDS``, or None for what :mod:`mmvan.ops.backends` says.
 
     Returns:
         Shape (N, C, H, W).
@@ -49,9 +48,9 @@ def large_kernel_attention(
     faster = phase_split_is_faster(x, dw_d_weight, dilation)
     automatic: Backend = "phase_split" if faster else "torch"
     chosen = choose_backend("large_kernel_attention", x, OFFERS, automatic, backend)
-    if chosen == "triton":
+    if chosen in KERNELS:
         narrow = to_autocast_type(x)
-        attn = depthwise_pair(narrow, dw_weight, dw_bias, dw_d_weight, dw_d_bias, dilation)
+        attn = depthwise_pair(narrow, dw_weight, dw_bias, dw_d_weight, dw_d_bias, dilation, chosen)
     else:
         attn = depthwise_conv2d(x, dw_weight, dw_bias, 1, chosen)
         attn = depthwise_conv2d(attn, dw_d_weight, dw_d_bias, dilation, chosen)

@@ -21,8 +21,10 @@ from torch import Tensor
 
 from mmvan.errors import ModelError, did_you_mean
 
-Backend = Literal["torch", "phase_split", "triton"]
+Backend = Literal["torch", "phase_split", "native", "triton"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+# Those with kernels of their own, which span several modules of a model.
+KERNELS: tuple[Backend, ...] = ("native", "triton")
 VARIABLE = "MMVAN_OPS_BACKEND"
 
 _logger = logging.getLogger(__name__)
@@ -62,9 +64,9 @@ def requested_backend() -> Backend | None:
 def kernels_are_fused() -> bool:
     """Whether a model should call the operators that span several of its modules.
 
-    Only ``triton`` gains by that; everywhere else the modules themselves run, with their hooks.
+    Otherwise the modules themselves run, with their hooks.
     """
-    return requested_backend() == "triton" and not _is_recorded()
+    return requested_backend() in KERNELS and not _is_recorded()
 
 
 def choose_backend(

@@ -2,6 +2,9 @@
 
 All maps are (N, C, H, W). The sizes of the tiles follow from registers and cache lines, see
 `mmvan/ops/triton/kernels.py`; they were not measured.
+
+Weights and biases may be of a wider type than the map: under autocast they stay float32, and so do
+their gradients.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -37,52 +40,22 @@ class Tile(NamedTuple):
     channels: int
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    """Depthwise convolution with stride 1 that keeps the size.
-
-    Args:
-        x: Input.
-        weight: Shape (C, 1, K, K), K odd.
-        bias: Shape (C,), or None.
-        dilation: Distance between neighbouring taps, in pixels.
-
-    Returns:
-        Output of the input's shape, type and layout.
-    """
-    return _depthwise(x, _taps_first(weight), bias, dilation, NO_EPILOGUE)
-
-
-def convolve_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """GELU of :func:`convolve` with dilation 1; it is not rounded in between."""
-    return _depthwise(x, _taps_first(weight), bias, 1, GELU)
-
-
-def gelu_gradient(grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Gradient at the input of :func:`convolve_gelu`'s GELU, which is computed again from x."""
-    return _depthwise(x, _taps_first(weight), bias, 1, GELU_BACKWARD, grad)
-
-
-def input_gradient(grad: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    """Gradient of :func:`convolve` for its input: the convolution with the kernel turned round."""
-    return _depthwise(grad, _taps_first(weight).flip(0), None, dilation, NO_EPILOGUE)
-
-
-def convolve_twice(
+def pair(
     x: Tensor, weight_1: Tensor, bias_1: Tensor, weight_2: Tensor, bias_2: Tensor, dilation: int
 ) -> Tensor:
-    """``convolve(convolve(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)``.
+    """Two depthwise convolutions in a row, the second one dilated.
 
     One kernel where strips of rows keep all multiprocessors busy, two where they are too few, as
     with single pictures.
     """
-    x = dense(x)
+    x = _dense(x)
     height = x.shape[2]
     tile = _tile(x, TILE)
     rows = _rows(height, dilation)
     strip = max(STRIP // (dilation * rows), 1) * dilation * rows
     programs = x.shape[0] * triton.cdiv(height, strip) * triton.cdiv(x.shape[1], tile.channels)
     if programs < 2 * _multiprocessors(x.device):
-        return convolve(convolve(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)
+        return _convolve(_convolve(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)
     out = torch.empty_like(x)
     kernel = weight_2.shape[-1]
     scratch_height = min(strip + 2 * dilation * (kernel // 2), height)
@@ -90,7 +63,7 @@ def convolve_twice(
         (programs, tile.channels, scratch_height, x.shape[3]),
         dtype=x.dtype,
         device=x.device,
-        memory_format=layout_of(x),
+        memory_format=_layout_of(x),
     )
     with _device(x):
         pair_kernel[(programs,)](
@@ -102,15 +75,58 @@ def convolve_twice(
     return out
 
 
-def parameter_gradients(
+def pair_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight_1: Tensor,
+    bias_1: Tensor,
+    weight_2: Tensor,
+    bias_2: Tensor,
+    dilation: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`pair` for its five tensors."""
+    x = _dense(x)
+    grad = _like(grad, x)
+    between = _convolve(x, weight_1, bias_1, 1)
+    of_second = _parameter_gradients(between, grad, weight_2, bias_2, dilation)
+    del between  # Its memory is the next map's.
+    grad = _input_gradient(grad, weight_2, dilation)
+    of_first = _parameter_gradients(x, grad, weight_1, bias_1, 1)
+    return _input_gradient(grad, weight_1, 1), *of_first, *of_second
+
+
+def gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """GELU of a depthwise convolution, which is not rounded in between."""
+    return _run(x, _taps_first(weight), bias, 1, GELU)
+
+
+def gelu_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of :func:`gelu` for its three tensors."""
+    x = _dense(x)
+    grad = _run(x, _taps_first(weight), bias, 1, GELU_BACKWARD, _like(grad, x))
+    of_parameters = _parameter_gradients(x, grad, weight, bias, 1)
+    return _input_gradient(grad, weight, 1), *of_parameters
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    return _run(x, _taps_first(weight), bias, dilation, NO_EPILOGUE)
+
+
+def _input_gradient(grad: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """The gradient of a convolution for its input is a convolution with the kernel turned round."""
+    return _run(grad, _taps_first(weight).flip(0), None, dilation, NO_EPILOGUE)
+
+
+def _parameter_gradients(
     x: Tensor, grad: Tensor, weight: Tensor, bias: Tensor, dilation: int
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of :func:`convolve` for weight and bias, with their shapes, types and layouts.
+    """Gradients of a convolution for weight and bias, with their shapes, types and layouts.
 
-    Sums of sums in a fixed order: the same input gives the same bits.
+    ``x`` and ``grad`` are dense, in one layout. Sums of sums in a fixed order: the same input gives
+    the same bits.
     """
-    x = dense(x)
-    grad = like(grad, x)
     n, channels, height, width = x.shape
     kernel = weight.shape[-1]
     tile = _tile(x, _power_of_2_below(GRADIENT_SUMS // kernel**2))
@@ -132,7 +148,7 @@ def parameter_gradients(
     return torch.empty_like(weight).copy_(weight_sums), torch.empty_like(bias).copy_(bias_sums)
 
 
-def _depthwise(
+def _run(
     x: Tensor,
     taps: Tensor,
     bias: Tensor | None,
@@ -140,7 +156,7 @@ def _depthwise(
     epilogue: tl.constexpr,
     grad: Tensor | None = None,
 ) -> Tensor:
-    x = dense(x)
+    x = _dense(x)
     out = torch.empty_like(x)
     tile, rows = _tile(x, TILE), _rows(x.shape[2], dilation)
     n, channels, height, width = x.shape
@@ -149,8 +165,7 @@ def _depthwise(
     if programs:
         with _device(x):
             depthwise_kernel[(programs,)](
-                x, taps, bias, None if grad is None else like(grad, x), out,
-                *_sizes(x), *_strides(x),
+                x, taps, bias, grad, out, *_sizes(x), *_strides(x),
                 K=round(taps.shape[0] ** 0.5), D=dilation, ROWS=rows,
                 COLUMNS=tile.columns, CHANNELS=tile.channels, EPILOGUE=epilogue,
                 ACC=_accumulator(x), num_stages=1,
@@ -158,18 +173,17 @@ def _depthwise(
     return out
 
 
-def dense(x: Tensor) -> Tensor:
+def _dense(x: Tensor) -> Tensor:
     """The map as it is if it is contiguous or channels_last, else a contiguous copy."""
-    return x.contiguous(memory_format=layout_of(x))
+    return x.contiguous(memory_format=_layout_of(x))
 
 
-def like(grad: Tensor, x: Tensor) -> Tensor:
+def _like(grad: Tensor, x: Tensor) -> Tensor:
     """The map ``grad`` in the layout of ``x``, which is dense."""
-    return grad.contiguous(memory_format=layout_of(x))
+    return grad.contiguous(memory_format=_layout_of(x))
 
 
-def layout_of(x: Tensor) -> torch.memory_format:
-    """channels_last if the map is that, else contiguous."""
+def _layout_of(x: Tensor) -> torch.memory_format:
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if channels_last else torch.contiguous_format
 
@@ -182,7 +196,7 @@ def _taps_first(weight: Tensor) -> Tensor:
 def _tile(x: Tensor, size: int) -> Tile:
     """Lanes along the axis whose numbers are neighbours, the rest along the other one."""
     width, channels = (triton.next_power_of_2(x.shape[dim]) for dim in (3, 1))
-    if layout_of(x) == torch.channels_last:
+    if _layout_of(x) == torch.channels_last:
         lanes = min(LANES, size, channels)
         return Tile(min(size // lanes, width), lanes)
     lanes = min(LANES, size, width)

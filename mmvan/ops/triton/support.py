@@ -1,36 +1,26 @@
 """What the kernels can run, told before they are imported."""
 
 import importlib.util
-import itertools
 import os
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from mmvan.errors import ModelError
-
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def check_support(op: str, x: Tensor, *parameters: tuple[Tensor, Tensor]) -> None:
-    """Refuse what the Triton backend of an operator cannot compute.
+def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
+    """Tell why the Triton kernels cannot compute an input; nothing if they can.
 
     Args:
-        op: Name of the operator.
-        x: Its input; shape (N, C, H, W).
-        parameters: Weight (C, 1, K, K) and bias (C,) of each of its depthwise convolutions.
-
-    Raises:
-        ModelError: Triton is not installed, the device is no CUDA GPU and Triton's interpreter is
-            off, or a type, a shape, a device or an even kernel is not supported.
+        x: Map of shape (N, C, H, W).
+        parameters: Weight (C, 1, K, K) and bias (C,) of each depthwise convolution in turn.
     """
-    faults = itertools.chain(
-        _faults_of_machine(x), _faults_of_map(x), *(_faults_of(x, *pair) for pair in parameters)
-    )
-    fault = next(faults, None)
-    if fault:
-        raise ModelError(f"{op}: backend 'triton' {fault}. Use backend 'torch'.")
+    yield from _faults_of_machine(x)
+    yield from _faults_of_map(x)
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        yield from _faults_of(x, weight, bias)
 
 
 def _faults_of_machine(x: Tensor) -> Iterator[str]:

@@ -14,8 +14,8 @@ from torch.library import opcheck
 from torch.utils.checkpoint import checkpoint
 
 from mmvan.models.layers import Block
-from mmvan.ops import depthwise_gelu, large_kernel_attention, use_backend
-from mmvan.ops.triton import launch, library
+from mmvan.ops import depthwise_gelu, large_kernel_attention, library, use_backend
+from mmvan.ops.triton import launch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -156,7 +156,7 @@ def test_few_programs_take_two_kernels(
     results = []
     for multiprocessors in (0, 1000):
         monkeypatch.setattr(launch, "_multiprocessors", lambda _, m=multiprocessors: m)
-        results.append(library.depthwise_pair(x, w1, b1, w2, b2, 2).detach())
+        results.append(library.depthwise_pair(x, w1, b1, w2, b2, 2, "triton").detach())
     assert results[0].is_contiguous(memory_format=layout)
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
@@ -167,7 +167,9 @@ def test_other_strides_are_copied() -> None:
     ours = large_kernel_attention(slices, *inputs[1:], 2, backend="triton")
     torch.testing.assert_close(ours, plain_attention(slices, *inputs[1:], 2), rtol=1e-5, atol=1e-5)
     grad = torch.ones(1, 1, 1, 1, device=DEVICE).expand_as(ours)
-    got = torch.autograd.grad(library.depthwise_pair(slices, *inputs[1:5], 2), slices, grad)[0]
+    got = torch.autograd.grad(
+        library.depthwise_pair(slices, *inputs[1:5], 2, "triton"), slices, grad
+    )[0]
     assert got.shape == slices.shape
 
 
@@ -180,13 +182,16 @@ def test_no_picture_is_a_result_too() -> None:
 
 
 def test_gradients_by_finite_differences() -> None:
+    def activated(*inputs: Tensor) -> Tensor:
+        return library.depthwise_gelu(*inputs, "triton")
+
     def pair(*inputs: Tensor) -> Tensor:
-        return library.depthwise_pair(*inputs, 2)
+        return library.depthwise_pair(*inputs, 2, "triton")
 
     inputs = attention_inputs((1, 2, 2, 2), (3, 3, 2), torch.float64)[:5]
     assert torch.autograd.gradcheck(pair, inputs, fast_mode=True)
     inputs = [draw(*s, dtype=torch.float64) for s in ((1, 2, 2, 2), (2, 1, 3, 3), (2,))]
-    assert torch.autograd.gradcheck(library.depthwise_gelu, inputs, fast_mode=True)
+    assert torch.autograd.gradcheck(activated, inputs, fast_mode=True)
 
 
 def test_a_gradient_of_gradients_is_refused() -> None:
@@ -203,10 +208,14 @@ def test_registered_operators_keep_pytorchs_rules() -> None:
     plain = [value.detach() for value in (grad, x, w1, b1, w2, b2)]
     without_gradient = ("test_schema", "test_faketensor")
     reports = (
-        opcheck(library.depthwise_pair, (x, w1, b1, w2, b2, 2)),
-        opcheck(library.depthwise_gelu, (x, w1, b1)),
-        opcheck(library.depthwise_pair_backward, (*plain, 2), test_utils=without_gradient),
-        opcheck(library.depthwise_gelu_backward, tuple(plain[:4]), test_utils=without_gradient),
+        opcheck(library.depthwise_pair, (x, w1, b1, w2, b2, 2, "triton")),
+        opcheck(library.depthwise_gelu, (x, w1, b1, "triton")),
+        opcheck(
+            library.depthwise_pair_backward, (*plain, 2, "triton"), test_utils=without_gradient
+        ),
+        opcheck(
+            library.depthwise_gelu_backward, (*plain[:4], "triton"), test_utils=without_gradient
+        ),
     )
     assert [len(report) for report in reports] == [4, 4, 2, 2]
     assert {result for report in reports for result in report.values()} == {"SUCCESS"}
@@ -266,8 +275,8 @@ def test_only_the_inputs_are_kept_for_the_backward_pass() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        library.depthwise_pair(*inputs, 2)
-        library.depthwise_gelu(*inputs[:3])
+        library.depthwise_pair(*inputs, 2, "triton")
+        library.depthwise_gelu(*inputs[:3], "triton")
     pointers = [value.data_ptr() for value in inputs]
     assert [tensor.data_ptr() for tensor in kept] == [*pointers, *pointers[:3]]
 

@@ -1,27 +1,33 @@
-"""The Triton operators as PyTorch knows them: shapes for tracing, and gradients.
+"""The operators with kernels of their own as PyTorch knows them: shapes and gradients.
+
+Each ``backend`` is a package beside this file. Its ``launch`` computes, its ``support`` says what
+it cannot compute. Both are imported when they are first needed, so that mmvan works without what
+the kernels are made with.
 
 A forward pass keeps its inputs and nothing else; the backward pass computes what was in between
 again. There is no gradient of the gradients: asking for one raises PyTorch's error that names the
 ``_backward`` operator, which has no autograd formula.
-
-Weights and biases may be of a wider type than the map: under autocast they stay float32, and so
-do their gradients.
 """
 
+import importlib
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from mmvan.ops.triton.support import check_support
-
-# `launch` imports Triton, so it is imported when the first kernel runs: mmvan works without it.
+from mmvan.errors import ModelError
 
 
 @custom_op("mmvan::depthwise_pair", mutates_args=())
 def depthwise_pair(
-    x: Tensor, weight_1: Tensor, bias_1: Tensor, weight_2: Tensor, bias_2: Tensor, dilation: int
+    x: Tensor,
+    weight_1: Tensor,
+    bias_1: Tensor,
+    weight_2: Tensor,
+    bias_2: Tensor,
+    dilation: int,
+    backend: str,
 ) -> Tensor:
     """Two depthwise convolutions in a row that keep the size, the second one dilated.
 
@@ -32,6 +38,7 @@ def depthwise_pair(
         weight_2: As ``weight_1``, with its own K.
         bias_2: Shape (C,).
         dilation: Of the second one.
+        backend: Whose kernels compute it.
 
     Returns:
         Shape (N, C, H, W), with the type and layout of x.
@@ -39,10 +46,8 @@ def depthwise_pair(
     Raises:
         ModelError: The kernels cannot compute this.
     """
-    check_support("large_kernel_attention", x, (weight_1, bias_1), (weight_2, bias_2))
-    from mmvan.ops.triton import launch
-
-    return launch.convolve_twice(x, weight_1, bias_1, weight_2, bias_2, dilation)
+    _check(backend, "large_kernel_attention", x, weight_1, bias_1, weight_2, bias_2)
+    return _launch(backend).pair(x, weight_1, bias_1, weight_2, bias_2, dilation)
 
 
 @depthwise_pair.register_fake
@@ -59,16 +64,10 @@ def depthwise_pair_backward(
     weight_2: Tensor,
     bias_2: Tensor,
     dilation: int,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`depthwise_pair` for its five tensors, of their shapes and types."""
-    from mmvan.ops.triton import launch
-
-    between = launch.convolve(x, weight_1, bias_1, 1)
-    of_second = launch.parameter_gradients(between, grad, weight_2, bias_2, dilation)
-    del between
-    grad = launch.input_gradient(launch.like(grad, launch.dense(x)), weight_2, dilation)
-    of_first = launch.parameter_gradients(x, grad, weight_1, bias_1, 1)
-    return launch.input_gradient(grad, weight_1, 1), *of_first, *of_second
+    return _launch(backend).pair_backward(grad, x, weight_1, bias_1, weight_2, bias_2, dilation)
 
 
 @depthwise_pair_backward.register_fake
@@ -79,7 +78,7 @@ def _(
     bias_1: Tensor,
     weight_2: Tensor,
     bias_2: Tensor,
-    _dilation: int,
+    *_: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     parameters = (weight_1, bias_1, weight_2, bias_2)
     w1, b1, w2, b2 = (torch.empty_like(parameter) for parameter in parameters)
@@ -87,13 +86,14 @@ def _(
 
 
 @custom_op("mmvan::depthwise_gelu", mutates_args=())
-def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str) -> Tensor:
     """Exact GELU of a depthwise convolution that keeps the size.
 
     Args:
         x: Shape (N, C, H, W), contiguous or channels_last, else it is copied.
         weight: Shape (C, 1, K, K), K odd.
         bias: Shape (C,).
+        backend: Whose kernels compute it.
 
     Returns:
         Shape (N, C, H, W), with the type and layout of x.
@@ -101,10 +101,8 @@ def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Raises:
         ModelError: The kernels cannot compute this.
     """
-    check_support("depthwise_gelu", x, (weight, bias))
-    from mmvan.ops.triton import launch
-
-    return launch.convolve_gelu(x, weight, bias)
+    _check(backend, "depthwise_gelu", x, weight, bias)
+    return _launch(backend).gelu(x, weight, bias)
 
 
 @depthwise_gelu.register_fake
@@ -114,19 +112,28 @@ def _(x: Tensor, *_: Any) -> Tensor:
 
 @custom_op("mmvan::depthwise_gelu_backward", mutates_args=())
 def depthwise_gelu_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of :func:`depthwise_gelu` for its three tensors, of their shapes and types."""
-    from mmvan.ops.triton import launch
-
-    grad = launch.gelu_gradient(grad, x, weight, bias)
-    of_parameters = launch.parameter_gradients(x, grad, weight, bias, 1)
-    return launch.input_gradient(grad, weight, 1), *of_parameters
+    return _launch(backend).gelu_backward(grad, x, weight, bias)
 
 
 @depthwise_gelu_backward.register_fake
-def _(_grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _(
+    _grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor, *_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     return _empty_map(x), torch.empty_like(weight), torch.empty_like(bias)
+
+
+def _launch(backend: str) -> Any:
+    return importlib.import_module(f"mmvan.ops.{backend}.launch")
+
+
+def _check(backend: str, op: str, x: Tensor, *parameters: Tensor) -> None:
+    support = importlib.import_module(f"mmvan.ops.{backend}.support")
+    fault = next(support.faults(x, *parameters), None)
+    if fault:
+        raise ModelError(f"{op}: backend {backend!r} {fault}. Use backend 'torch'.")
 
 
 def _empty_map(x: Tensor) -> Tensor:
@@ -143,11 +150,11 @@ def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _pair_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return *depthwise_pair_backward(grad, *ctx.saved_tensors, *ctx.rest), None
+    return *depthwise_pair_backward(grad, *ctx.saved_tensors, *ctx.rest), None, None
 
 
 def _gelu_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return depthwise_gelu_backward(grad, *ctx.saved_tensors)
+    return *depthwise_gelu_backward(grad, *ctx.saved_tensors, *ctx.rest), None
 
 
 depthwise_pair.register_autograd(_pair_gradients, setup_context=_keep_inputs)
