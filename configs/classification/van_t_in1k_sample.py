@@ -47,7 +47,7 @@ test_dataloader = val_dataloader
 
 model = dict(
     data_preprocessor=dict(num_classes=10),
-    backbone=dict(channels_last=True, drop_path_rate=0.0),
+    backbone=dict(drop_path_rate=0.0),
     head=dict(num_classes=10),
     train_cfg=None,
 )

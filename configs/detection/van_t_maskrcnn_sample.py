@@ -16,7 +16,7 @@ metainfo = dict(classes=categories, palette=palette)
 # A small job: half the width in neck and heads, and fewer proposals per picture.
 width = 128
 model = dict(
-    backbone=dict(channels_last=True, drop_path_rate=0.0, init_cfg=dict(checkpoint=weights)),
+    backbone=dict(drop_path_rate=0.0, init_cfg=dict(checkpoint=weights)),
     neck=dict(out_channels=width),
     rpn_head=dict(in_channels=width, feat_channels=width),
     roi_head=dict(

@@ -28,7 +28,7 @@ palette = [
 width = 128
 model = dict(
     data_preprocessor=dict(size=(160, 160)),
-    backbone=dict(channels_last=True, drop_path_rate=0.0, init_cfg=dict(checkpoint=weights)),
+    backbone=dict(drop_path_rate=0.0, init_cfg=dict(checkpoint=weights)),
     neck=dict(out_channels=width),
     decode_head=dict(in_channels=[width] * 4, channels=width // 2, num_classes=8),
 )

@@ -61,7 +61,7 @@ def test_ablations_train_every_parameter(lka_cfg: dict[str, Any]) -> None:
 
 @pytest.mark.smoke
 @pytest.mark.parametrize(
-    ("arch", "with_cp"), [*itertools.product(ARCHS, (True,)), ("b0", "lean"), ("b2", "lean")]
+    ("arch", "with_cp"), (*itertools.product(ARCHS, (True,)), ("b0", "lean"), ("b2", "lean"))
 )
 def test_with_cp_changes_neither_outputs_nor_gradients_nor_statistics(
     arch: str, with_cp: bool | str

@@ -12,6 +12,7 @@ model = dict(
         arch="b2",
         out_indices=(3,),
         drop_path_rate=0.1,
+        channels_last="auto",
         out_norm_cfg=dict(type="LN", eps=1e-6),
     ),
     neck=dict(type="GlobalAveragePooling"),

@@ -13,6 +13,7 @@ model = dict(
         type="mmvan.VAN",
         arch="b2",
         drop_path_rate=0.3,
+        channels_last="auto",
         norm_cfg=dict(type="SyncBN"),
         init_cfg=dict(type="Pretrained", checkpoint=None),
     ),

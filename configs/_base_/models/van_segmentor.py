@@ -15,6 +15,7 @@ model = dict(
     backbone=dict(
         type="mmvan.VAN",
         arch="b2",
+        channels_last="auto",
         norm_cfg=dict(type="SyncBN"),
         out_norm_cfg=dict(type="LN", eps=1e-5),
         init_cfg=dict(type="Pretrained", checkpoint=None),

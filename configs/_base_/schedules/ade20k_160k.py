@@ -1,7 +1,7 @@
 # 160,000 iterations, batch 16: AdamW, linear warm-up and decay (the authors' UPerNet, as Swin).
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True),
     paramwise_cfg=dict(custom_keys={"norm": dict(decay_mult=0.0)}),
 )
 # In the authors' mmseg 0.x, warm-up multiplies a decay that runs from the first iteration on.

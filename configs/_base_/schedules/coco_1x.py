@@ -1,7 +1,7 @@
 # 12 epochs, batch 16: AdamW as in Swin and PoolFormer, which the paper names (section 4.2).
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     paramwise_cfg=dict(custom_keys={"norm": dict(decay_mult=0.0)}),
 )
 # MMEngine's warm-up ends one step before `end`.

@@ -1,6 +1,8 @@
 # 100 epochs, batch 16: AdamW and cosine, as the paper says (its section on fine-grained
 # classification). It names no warm-up, and nothing that weight decay spares.
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=5e-5, weight_decay=5e-4))
+optim_wrapper = dict(
+    type="OptimWrapper", optimizer=dict(type="AdamW", lr=5e-5, weight_decay=5e-4, fused=True)
+)
 param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=True, begin=0, end=100, convert_to_iter_based=True)
 ]

@@ -4,7 +4,9 @@
 # gradients, the authors do not: `--cfg-options optim_wrapper.clip_grad.max_norm=5.0`.
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999)),
+    optimizer=dict(
+        type="AdamW", lr=1e-3, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999), fused=True
+    ),
     # No weight decay on one-dimensional parameters: biases, norms and layer scales.
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
 )

@@ -6,7 +6,9 @@
 # optim_wrapper.paramwise_cfg.layer_decay_rate=0.9`.
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=4e-5, weight_decay=1e-8, eps=1e-8, betas=(0.9, 0.999)),
+    optimizer=dict(
+        type="AdamW", lr=4e-5, weight_decay=1e-8, eps=1e-8, betas=(0.9, 0.999), fused=True
+    ),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
 )
 param_scheduler = [

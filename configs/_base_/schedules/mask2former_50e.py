@@ -10,7 +10,9 @@ van_norms = [
 ]
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999)),
+    optimizer=dict(
+        type="AdamW", lr=1e-4, weight_decay=0.05, eps=1e-8, betas=(0.9, 0.999), fused=True
+    ),
     paramwise_cfg=dict(
         custom_keys={
             "backbone": dict(lr_mult=0.1, decay_mult=1.0),
