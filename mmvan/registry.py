@@ -4,6 +4,7 @@ MMEngine imports this module by itself when a config names a type with the scope
 ``type='mmvan.VAN'``; the locations below are imported when a type is first looked up.
 """
 
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -23,6 +24,9 @@ TRANSFORMS = Registry(
     scope="mmvan",
     parent=MMENGINE_TRANSFORMS,
     locations=["mmvan.data.loading", "mmvan.data.cropping", "mmvan.data.transforms"],
+)
+HOOKS = Registry(
+    "hook", scope="mmvan", parent=MMENGINE_HOOKS, locations=["mmvan.engine.compilation"]
 )
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
 VISUALIZERS = Registry(

@@ -165,6 +165,21 @@ def test_accumulation_must_be_a_number(
     assert f"expected a positive number or auto, got {number!r}" in capsys.readouterr().err
 
 
+def test_compile_adds_a_hook_to_those_of_the_config(cfg: Config) -> None:
+    cfg.custom_hooks = [{"type": "NumClassCheckHook"}]
+    apply(cfg, "--compile")
+    assert [hook.type for hook in cfg.custom_hooks] == [
+        "NumClassCheckHook",
+        "mmvan.CompileBackboneHook",
+    ]
+
+
+def test_compiling_twice_is_refused(cfg: Config) -> None:
+    cfg.compile = {"mode": "max-autotune"}
+    with pytest.raises(ConfigError, match=r"whole training step \(compile=.*max-autotune"):
+        apply(cfg, "--compile")
+
+
 def test_no_validate(cfg: Config) -> None:
     apply(cfg, "--no-validate")
     assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)

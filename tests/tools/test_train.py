@@ -44,6 +44,13 @@ def test_backbone_that_does_not_exist(workplace: Workplace, option: str, message
     assert message in error
 
 
+@pytest.mark.slow
+def test_compiling_without_a_compiler(workplace: Workplace) -> None:
+    message = workplace.refuse("train.py", CLASSIFIER, "--compile", CXX="no-such-c++")
+    assert "error: --compile: torch.compile does not work on cpu here: No working C++" in message
+    assert "leave out --compile" in message
+
+
 def test_training_leaves_a_checkpoint_that_safe_loading_reads(classifier: Path) -> None:
     checkpoint = read_checkpoint(classifier)
     assert (checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"]) == (1, 2)
