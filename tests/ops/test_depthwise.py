@@ -58,6 +58,23 @@ def test_gradients_of_the_phase_split_form() -> None:
     assert torch.autograd.gradcheck(lambda *args: depthwise_conv2d(*args, 2), (x, weight, bias))
 
 
+@pytest.mark.parametrize("backend", ("torch", "phase_split"))
+@pytest.mark.parametrize(("k", "d", "has_phases"), ((3, 2, True), (4, 2, False), (3, 1, False)))
+def test_the_backend_can_be_named(k: int, d: int, has_phases: bool, backend: str) -> None:
+    """Where there are no phases, phase_split is the plain convolution."""
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(1, 3, 7, 5), torch.randn(3, 1, k, k), torch.randn(3)
+    out, expected = depthwise_conv2d(x, weight, bias, d, backend), reference(x, weight, bias, d)
+    split = has_phases and backend == "phase_split"
+    tolerance = 1e-5 if split else 0
+    torch.testing.assert_close(out, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_backend_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"backend must be one of torch, phase_split, got 'cuda'"):
+        depthwise_conv2d(torch.rand(1, 1, 3, 3), torch.rand(1, 1, 3, 3), None, backend="cuda")
+
+
 def test_bfloat16_under_autocast_and_without_bias() -> None:
     torch.manual_seed(0)
     conv = DepthwiseConv2d(8, 7, 3)

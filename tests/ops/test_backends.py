@@ -1,0 +1,132 @@
+"""Which backend runs, who decides, and what the log and the errors say."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmvan.errors import ModelError
+from mmvan.ops import BACKENDS, DepthwiseConv2d, backends, kernels_are_fused, use_backend
+from mmvan.ops.backends import Backend, choose_backend, requested_backend
+
+ALL: tuple[Backend, ...] = ("torch", "phase_split", "native", "triton")
+REPORT = """
+import json, sys, torch
+from mmvan.ops import DepthwiseConv2d, large_kernel_attention, requested_backend
+DepthwiseConv2d(4, 7, 3)(torch.rand(1, 4, 5, 5))
+print(json.dumps([requested_backend(), "triton" in sys.modules]))
+"""
+
+
+def choose(
+    offers: tuple[Backend, ...] = ALL, automatic: Backend = "torch", argument: str | None = None
+) -> Backend:
+    return choose_backend("some_operator", torch.rand(1, 1, 1, 1), offers, automatic, argument)
+
+
+def test_the_backends() -> None:
+    assert BACKENDS == ALL
+    assert backends.KERNELS == ("native", "triton")
+
+
+def test_the_argument_comes_before_the_setting_and_that_before_the_operators_own_choice() -> None:
+    assert choose(automatic="phase_split") == "phase_split"
+    with use_backend("native"):
+        assert choose(automatic="phase_split") == "native"
+        assert choose(automatic="phase_split", argument="torch") == "torch"
+        with use_backend(None):
+            assert choose(automatic="phase_split") == "phase_split"
+        assert choose(automatic="phase_split") == "native"
+    assert choose(automatic="phase_split") == "phase_split"
+
+
+def test_an_operator_without_the_backend_of_the_setting_makes_its_own_choice() -> None:
+    with use_backend("triton"):
+        assert choose(("torch", "phase_split"), "phase_split") == "phase_split"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    (
+        ("tritn", r"some_operator: backend must be one of torch, triton, got 'tritn'.*mean triton"),
+        ("phase_split", r"must be one of torch, triton, got 'phase_split'"),
+    ),
+)
+def test_an_argument_that_the_operator_lacks_is_refused(argument: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        choose(("torch", "triton"), argument=argument)
+
+
+def test_a_bad_setting_is_refused_and_leaves_the_old_one() -> None:
+    expected = r"use_backend must be one of torch, phase_split, native, triton, got 'tourch'.*torch"
+    before = requested_backend()
+    with pytest.raises(ModelError, match=expected), use_backend("tourch"):
+        pass
+    assert requested_backend() == before
+
+
+def test_the_setting_is_left_when_the_context_ends_by_an_error() -> None:
+    before = requested_backend()
+    with pytest.raises(KeyError), use_backend("torch"):
+        raise KeyError
+    assert requested_backend() == before
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_modules_are_passed_for_backends_with_kernels_alone(name: Backend) -> None:
+    with use_backend(name):
+        assert kernels_are_fused() is (name in {"native", "triton"})
+
+
+@pytest.mark.parametrize("name", ("torch", ""))
+def test_the_environment_variable_decides_and_triton_is_not_imported(name: str) -> None:
+    run = subprocess.run(
+        (sys.executable, "-c", REPORT),
+        env=os.environ | {backends.VARIABLE: name},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(run.stdout) == [name or None, False]
+
+
+def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_setting", (backends.VARIABLE, "trion"))
+    with pytest.raises(ModelError, match=r"MMVAN_OPS_BACKEND must be .* got 'trion'.*triton"):
+        DepthwiseConv2d(2, 3)(torch.rand(1, 2, 3, 3))
+
+
+def test_the_log_tells_each_choice_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "_reported", set())
+    caplog.set_level(logging.INFO, "mmvan.ops.backends")
+    conv, x = DepthwiseConv2d(2, 3, 2), torch.rand(1, 2, 3, 3)
+    for name in ("torch", "phase_split", "torch"):
+        with use_backend(name):
+            conv(x)
+    conv.double()(x.double())
+    assert [record.getMessage() for record in caplog.records] == [
+        "depthwise_conv2d on cpu, float32: torch",
+        "depthwise_conv2d on cpu, float32: phase_split",
+        "depthwise_conv2d on cpu, float64: phase_split",
+    ]
+
+
+def test_a_recorded_graph_holds_plain_operators_whatever_is_asked_for() -> None:
+    seen: list[tuple[str, bool]] = []
+
+    class Chosen(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((choose(argument="native"), kernels_are_fused()))
+            return x + 1
+
+    with use_backend("native"):
+        torch.jit.trace(Chosen(), torch.rand(2), check_trace=False)
+        torch.export.export(Chosen(), (torch.rand(2),))
+    assert set(seen) == {("torch", False)}
+    assert len(seen) >= 2
