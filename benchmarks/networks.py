@@ -22,7 +22,7 @@ OTHERS = {
     "ResNet-50": "resnet50_8xb32_in1k",
 }
 QUICK = "quick"  # An arch that has every part of a VAN and next to no cost.
-_QUICK_ARCH = Arch((8, 16, 24, 32), (1, 1, 1, 1), (2, 2, 2, 2))
+_QUICK_ARCH = Arch((16, 32, 48, 64), (1, 1, 1, 1), (2, 2, 2, 2))
 # Each port's own eps would be a difference of the networks, not of their speed.
 _NORM = {"type": "LN", "eps": 1e-6}
 

@@ -34,7 +34,7 @@ _B0 = tuple((8, c, s, s) for c, s in ((32, 56), (64, 28), (160, 14), (256, 7)))
 _B2 = tuple((1, c, s, s) for c, s in ((64, 56), (128, 28), (320, 14), (512, 7)))
 _DETECTION = tuple((1, c, s, s + 7) for c, s in ((64, 200), (128, 100), (320, 50), (512, 25)))
 _B0_HIDDEN = tuple((8, c, s, s) for c, s in ((256, 56), (512, 28), (640, 14), (1024, 7)))
-_QUICK = ((1, 4, 9, 10),)
+_QUICK = ((1, 16, 9, 10),)
 
 
 # What cannot run on a device, or was not made for it.

@@ -3,7 +3,6 @@
 import copy
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,30 +43,26 @@ class Deployment:
     folder: Path
     is_ours: bool
 
-    def eager(self) -> Step:
-        """PyTorch as it comes."""
-        return self._step(self.model, self.images)
+    def in_pytorch(
+        self, *, channels_last: bool = False, compiled: bool = False, kernels: bool = False
+    ) -> Step:
+        """PyTorch.
 
-    def channels_last(self) -> Step:
-        """PyTorch with weights and maps in channels_last."""
-        return self._step(*self._in_channels_last())
+        Args:
+            channels_last: Weights and maps in channels_last.
+            compiled: By ``torch.compile``.
+            kernels: With our own kernels, see :func:`kernels_on`.
+        """
+        model, images = self._in_channels_last() if channels_last else (self.model, self.images)
+        run: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
+        device = images.device.type
 
-    def compiled(self) -> Step:
-        """``torch.compile``."""
-        return self._step(torch.compile(self.model), self.images)
+        def step() -> Tensor:
+            amp = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
+            with torch.inference_mode(), amp, use_backend(kernels_on(device) if kernels else None):
+                return run(images)
 
-    def compiled_channels_last(self) -> Step:
-        """``torch.compile`` of the channels_last form."""
-        model, images = self._in_channels_last()
-        return self._step(torch.compile(model), images)
-
-    def triton(self) -> Step:
-        """PyTorch with our Triton kernels."""
-        return self._step(self.model, self.images, "triton")
-
-    def triton_channels_last(self) -> Step:
-        """PyTorch with our Triton kernels, in channels_last."""
-        return self._step(*self._in_channels_last(), "triton")
+        return step
 
     def onnxruntime(self) -> Step:
         """ONNX Runtime in float32."""
@@ -113,21 +108,6 @@ class Deployment:
         request = openvino.Core().compile_model(file, "CPU", settings).create_infer_request()
         images = self._file_input.numpy()
         return lambda: torch.from_numpy(request.infer([images], share_inputs=True)[0].copy())
-
-    def _step(
-        self, model: Callable[[Tensor], Tensor], images: Tensor, backend: str | None = None
-    ) -> Step:
-        device = images.device.type
-
-        def step() -> Tensor:
-            amp = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
-            kernels: AbstractContextManager[None] = (
-                use_backend(backend) if backend else nullcontext()
-            )
-            with torch.inference_mode(), amp, kernels:
-                return model(images)
-
-        return step
 
     def _in_channels_last(self) -> tuple[nn.Module, Tensor]:
         layout = torch.channels_last
@@ -204,32 +184,35 @@ class Runtime:
     layout: str
 
 
+def kernels_on(device: str) -> str:
+    """The backend of a device that has kernels of its own."""
+    return "triton" if device == "cuda" else "native"
+
+
 def runtimes_on(device: str, network: str) -> dict[str, Runtime]:
     """The runtimes by name, for mmpretrain's network (``mmpretrain``), ``ours`` or ``folded``.
 
     On a GPU that is PyTorch alone, in AMP bfloat16. Of ours only the folded form is compiled or
     exported: whoever takes that trouble folds first.
     """
+    last = {"channels_last": True}
+    own, fast = {**last, "kernels": True}, {**last, "compiled": True}
+    options: dict[str, dict[str, bool]] = {"eager": {}, "channels_last": last}
+    if network == "mmpretrain":
+        options["compile"] = {"compiled": True}
+    else:
+        options["kernels"] = own
+    if network == "folded":
+        options["channels_last compile"] = fast
+        options["kernels compile"] = {**own, **fast}
+    runtimes = {name: _pytorch(device, chosen) for name, chosen in options.items()}
+    return runtimes if device == "cuda" or network == "ours" else {**runtimes, **_exported()}
+
+
+def _pytorch(device: str, options: dict[str, bool]) -> Runtime:
+    layout = "channels_last" if options.get("channels_last") else "contiguous"
     dtype = "bfloat16" if device == "cuda" else "float32"
-    runtimes = {
-        "eager": Runtime(Deployment.eager, dtype, "contiguous"),
-        "channels_last": Runtime(Deployment.channels_last, dtype, "channels_last"),
-    }
-    if device == "cuda" and network != "mmpretrain":
-        runtimes |= {
-            "triton": Runtime(Deployment.triton, dtype, "contiguous"),
-            "channels_last triton": Runtime(
-                Deployment.triton_channels_last, dtype, "channels_last"
-            ),
-        }
-    if network == "ours":
-        return runtimes
-    if device == "cuda" or network == "mmpretrain":
-        runtimes["compile"] = Runtime(Deployment.compiled, dtype, "contiguous")
-    runtimes["channels_last compile"] = Runtime(
-        Deployment.compiled_channels_last, dtype, "channels_last"
-    )
-    return runtimes if device == "cuda" else runtimes | _exported()
+    return Runtime(lambda deployment: deployment.in_pytorch(**options), dtype, layout)
 
 
 def _exported() -> dict[str, Runtime]:

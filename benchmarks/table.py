@@ -155,13 +155,13 @@ def read_table(file: Path) -> Table:
     try:
         with file.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            lines = list(reader)
+            columns, lines = list(reader.fieldnames or ()), list(reader)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
-    if reader.fieldnames != _columns() or not lines:
+    if columns != _columns() or not lines:
         raise DataError(
             f"{file}: expected the columns {', '.join(_columns())} and rows below them, found "
-            f"{', '.join(reader.fieldnames or ['nothing'])} and {len(lines)} rows. Measure again."
+            f"{', '.join(columns) or 'nothing'} and {len(lines)} rows. Measure again."
         )
     try:
         rows = [_parse(Measurement, line) for line in lines]

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from networks import QUICK, mmpretrain_van, our_van
+from runtimes import kernels_on
 from settings import Settings
 from table import Measurement, compare
 from timing import Step, relative_difference, take_turns
 from torch import Tensor, nn
 from typing_extensions import Self
+
+from mmvan.ops import use_backend
 
 SUITE = "training"
 BASELINE = "mmpretrain eager"
@@ -32,12 +35,14 @@ class Form:
     Args:
         options: Of :class:`mmvan.VAN`; None for mmpretrain's.
         channels_last: Convert network and images, as a user of PyTorch does.
+        kernels: Our own kernels of the device.
         fused: The fused implementation of AdamW.
         compiled: ``torch.compile`` the network.
     """
 
     options: Mapping[str, Any] | None = field(default_factory=dict)
     channels_last: bool = False
+    kernels: bool = False
     fused: bool = False
     compiled: bool = False
 
@@ -64,12 +69,14 @@ FORMS = {
     "mmpretrain channels_last fused": Form(None, channels_last=True, fused=True),
     "mmpretrain compile": Form(None, compiled=True),
     "ours eager": Form(),
-    "ours fused": Form(fused=True),
     "ours channels_last": Form(_LAST),
     "ours channels_last fused": Form(_LAST, fused=True),
-    "ours channels_last fused lean": Form({**_LAST, "with_cp": "lean"}, fused=True),
-    "ours channels_last fused with_cp": Form({**_LAST, "with_cp": True}, fused=True),
-    "ours channels_last fused compile": Form(_LAST, fused=True, compiled=True),
+    "ours channels_last lean": Form({**_LAST, "with_cp": "lean"}, fused=True),
+    "ours channels_last with_cp": Form({**_LAST, "with_cp": True}, fused=True),
+    "ours kernels": Form(_LAST, kernels=True, fused=True),
+    "ours kernels lean": Form({**_LAST, "with_cp": "lean"}, kernels=True, fused=True),
+    "ours channels_last compile": Form(_LAST, fused=True, compiled=True),
+    "ours kernels compile": Form(_LAST, kernels=True, fused=True, compiled=True),
 }
 
 
@@ -152,6 +159,7 @@ class Trainer:
         layout = torch.channels_last if form.channels_last else torch.contiguous_format
         self.images = images.contiguous(memory_format=layout)
         self._labels = labels
+        self._backend = kernels_on(images.device.type) if form.kernels else None
         self._run: Callable[[Tensor], Tensor] = (
             torch.compile(self.model) if form.compiled else self.model
         )
@@ -160,13 +168,15 @@ class Trainer:
     def loss(self) -> Tensor:
         """Forward: the loss, a scalar."""
         device = self.images.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        amp = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
+        with use_backend(self._backend), amp:
             return F.cross_entropy(self._run(self.images), self._labels)
 
     def step(self) -> Tensor:
         """A whole step; the loss before it."""
         loss = self.loss()
-        loss.backward()
+        with use_backend(self._backend):  # What is recomputed must be as it was computed.
+            loss.backward()
         self._optimizer.step()
         self._optimizer.zero_grad()
         return loss.detach()
