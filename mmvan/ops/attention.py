@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import BACKENDS, KERNELS, Backend, choose_backend
+from mmvan.ops.backends import BACKENDS, KERNELS, Backend, choose_backend, native_is_faster
 from mmvan.ops.depthwise import depthwise_conv2d, phase_split_is_faster
 from mmvan.ops.library import depthwise_pair
 
@@ -45,11 +45,14 @@ def large_kernel_attention(
     Raises:
         ModelError: There is no such backend, or it cannot compute this.
     """
-    faster = phase_split_is_faster(x, dw_d_weight, dilation)
-    automatic: Backend = "phase_split" if faster else "torch"
-    chosen = choose_backend("large_kernel_attention", x, OFFERS, automatic, backend)
+    narrow = to_autocast_type(x)
+    automatic: Backend = "torch"
+    if native_is_faster(narrow, dw_weight, dw_d_weight):
+        automatic = "native"
+    elif phase_split_is_faster(x, dw_d_weight, dilation):
+        automatic = "phase_split"
+    chosen = choose_backend("large_kernel_attention", narrow, OFFERS, automatic, backend)
     if chosen in KERNELS:
-        narrow = to_autocast_type(x)
         attn = depthwise_pair(narrow, dw_weight, dw_bias, dw_d_weight, dw_d_bias, dilation, chosen)
     else:
         attn = depthwise_conv2d(x, dw_weight, dw_bias, 1, chosen)

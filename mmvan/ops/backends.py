@@ -2,8 +2,9 @@
 
 In this order: the ``backend`` argument of the operator, :func:`use_backend`, the environment
 variable ``MMVAN_OPS_BACKEND`` as it was when this module was imported, and the operator's own
-choice. That is by measurement, and ``triton`` is never chosen by itself, because it was never
-measured on a GPU. An operator that lacks the backend of the two settings makes its own choice.
+choice. That is by measurement (`benchmarks/README.md`), and ``triton`` is never chosen by itself,
+because it was never measured on a GPU. An operator that lacks the backend of the two settings makes
+its own choice.
 
 A graph that is recorded (TorchScript, ONNX, ``torch.export``) holds plain PyTorch operators
 whatever was asked for. A model compiled by ``torch.compile`` keeps the backend that it was
@@ -17,9 +18,10 @@ from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmvan.errors import ModelError, did_you_mean
+from mmvan.ops.native.support import build_fault, supports
 
 Backend = Literal["torch", "phase_split", "native", "triton"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -61,12 +63,38 @@ def requested_backend() -> Backend | None:
     return _checked(source, name, BACKENDS) if name else None
 
 
-def kernels_are_fused() -> bool:
+def kernels_are_fused(x: Tensor, *modules: nn.Conv2d) -> bool:
     """Whether a model should call the operators that span several of its modules.
 
-    Otherwise the modules themselves run, with their hooks.
+    Otherwise the modules themselves run, as they do wherever someone listens to them by hooks.
+
+    Args:
+        x: The input.
+        modules: The depthwise convolutions that would be passed over.
+
+    Raises:
+        ModelError: The settings ask for a backend that does not exist.
     """
-    return requested_backend() in KERNELS and not _is_recorded()
+    if _is_recorded():
+        return False
+    setting = requested_backend()
+    if setting is None:
+        weights = [module.weight for module in modules]
+        return native_is_faster(x, *weights) and not any(map(_has_hooks, modules))
+    return setting in KERNELS
+
+
+def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
+    """Whether the C operators take an input and were measured faster on its kind.
+
+    That is float32 in channels_last on CPUs.
+    """
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return channels_last and supports(x, *weights) and build_fault() is None
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def choose_backend(

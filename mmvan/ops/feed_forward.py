@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmvan.ops import library
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import KERNELS, Backend, choose_backend
+from mmvan.ops.backends import KERNELS, Backend, choose_backend, native_is_faster
 from mmvan.ops.depthwise import depthwise_conv2d
 
 OFFERS: tuple[Backend, ...] = ("torch", *KERNELS)
@@ -29,7 +29,9 @@ def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None 
     Raises:
         ModelError: There is no such backend, or it cannot compute this.
     """
-    chosen = choose_backend("depthwise_gelu", x, OFFERS, "torch", backend)
+    narrow = to_autocast_type(x)
+    automatic: Backend = "native" if native_is_faster(narrow, weight) else "torch"
+    chosen = choose_backend("depthwise_gelu", narrow, OFFERS, automatic, backend)
     if chosen in KERNELS:
-        return library.depthwise_gelu(to_autocast_type(x), weight, bias, chosen)
+        return library.depthwise_gelu(narrow, weight, bias, chosen)
     return F.gelu(depthwise_conv2d(x, weight, bias, 1, "torch"))

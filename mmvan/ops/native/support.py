@@ -1,5 +1,7 @@
-"""What the C operators can run."""
+"""What the C operators can run, and whether they are there."""
 
+import functools
+import logging
 from collections.abc import Iterator
 
 import torch
@@ -7,8 +9,11 @@ from torch import Tensor
 
 from mmvan.ops.native.launch import LANES
 from mmvan.ops.native.library import BuildError, load_library
+from mmvan.ops.shapes import shape_faults
 
 SIZES = (3, 5, 7)  # Taps per side.
+
+_logger = logging.getLogger(__name__)
 
 
 def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
@@ -16,17 +21,43 @@ def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
 
     Args:
         x: Map of shape (N, C, H, W).
-        parameters: Weights (C, 1, K, K) and biases (C,) of the depthwise convolutions.
+        parameters: Weight (C, 1, K, K) and bias (C,) of each depthwise convolution in turn.
     """
-    for tensor in (x, *parameters):
-        if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
-            yield f"computes float32 on CPUs, got {tensor.dtype} on {tensor.device}"
-    if x.shape[1] % LANES:
-        yield f"needs a multiple of {LANES} channels, got {x.shape[1]}"
-    for weight in parameters:
-        if weight.dim() == 4 and weight.shape[-1] not in SIZES:
-            yield f"needs kernels of {SIZES} taps per side, got {weight.shape[-1]}"
+    yield from shape_faults(x, *parameters)
+    if not supports(x, *parameters):
+        found = ", ".join(f"{tuple(t.shape)} {t.dtype} {t.device}" for t in (x, *parameters[::2]))
+        yield (
+            f"computes float32 on CPUs, a multiple of {LANES} channels, and kernels with {SIZES} "
+            f"taps per side, got {found}"
+        )
+    if build_fault():
+        yield f"could not be built: {build_fault()}"
+
+
+def supports(x: Tensor, *parameters: Tensor) -> bool:
+    """Whether the C operators, where they are built, compute maps and kernels of this kind."""
+    tensors = (x, *parameters)
+    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
+    kernels = [tensor for tensor in parameters if tensor.dim() == 4]
+    return (
+        on_cpu
+        and all(tensor.dtype == torch.float32 for tensor in tensors)
+        and x.shape[1] % LANES == 0
+        and all(kernel.shape[-1] in SIZES for kernel in kernels)
+    )
+
+
+@torch.compiler.assume_constant_result
+def build_fault() -> str | None:
+    """Why the C operators cannot be built here, which the log says too; None if they can."""
+    return _build_fault()
+
+
+@functools.cache
+def _build_fault() -> str | None:
     try:
         load_library()
     except BuildError as error:
-        yield f"was not built: {error}"
+        _logger.warning("depthwise convolutions take slower ways, because %s", error)
+        return str(error)
+    return None
