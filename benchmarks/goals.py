@@ -157,7 +157,12 @@ def _cpu_inference_goals() -> Iterator[Goal]:
             _speedup(case, metric, reduced),
         )
         yield Goal(
-            "beside the best runtime", f"{text} in its best runtime", "cpu", suite, 1.0, beside
+            f"{precision}, {case}, beside the best peer",
+            f"{text} in its best runtime",
+            "cpu",
+            suite,
+            1.0,
+            beside,
         )
 
 

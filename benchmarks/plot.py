@@ -7,12 +7,14 @@ from goals import GOALS, Found, Goal, Tables, fastest, find, is_ours, reached
 from inference import PUBLISHED, SUITE, TIME
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 from networks import OTHERS
 from table import Conditions, Measurement
 
 _DPI = 110
 _BLUE, _ORANGE, _GREY, _GREEN = "#1f5fa8", "#c8611a", "#777777", "#2b8a4b"
+_LONGEST = 2  # Bars end here, or one goal passed by far would make the others unreadable.
 # Of each network: images per second and published top-1 in %.
 Points = Mapping[str, tuple[float, float]]
 
@@ -22,49 +24,61 @@ def draw_accuracy(tables: Tables, device: str, out: Path) -> None:
     table = tables[SUITE, device]
     batch = max(row.batch for row in table.rows)
     rows = [row for row in table.rows if row.batch == batch]
-    figure = Figure(figsize=(9, 5.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _start("Published accuracy against measured throughput", table.conditions, 6.4)
     for label, style, colour, chosen in (
-        ("VAN of mmpretrain, eager", "o--", _GREY, _eager),
-        ("VAN of mmpretrain, its fastest form", "s--", _GREY, _peers),
-        ("VAN of mmvan, its fastest form", "o-", _BLUE, is_ours),
+        ("VAN in mmpretrain, eager", "o--", _GREY, _eager),
+        ("VAN in mmpretrain, fastest form or runtime", "s--", _GREY, _peers),
+        ("VAN in mmvan, fastest form or runtime", "o-", _BLUE, is_ours),
     ):
         points = _points([row for row in rows if row.arch not in OTHERS and chosen(row)], rows)
         axes.plot(*_coordinates(points), style, color=colour, label=label, markersize=7)
         if chosen is is_ours:
-            _name(axes, {arch.upper(): point for arch, point in points.items()}, colour)
+            _name(axes, {f"VAN-{arch.upper()}": point for arch, point in points.items()}, colour)
     _draw_others(axes, [row for row in rows if row.arch in OTHERS], rows)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(ScalarFormatter())
+    axes.tick_params(axis="x", which="minor", labelsize="x-small")
+    axes.margins(x=0.08)
     axes.set(
-        xlabel=f"images per second, 224 x 224, batch {batch} (log scale)",
+        xlabel=f"images per second, 224 x 224, batch {batch}, {_dtype(device)} (log scale)",
         ylabel="published top-1 on ImageNet-1k (%)",
-        title=f"Accuracy against throughput\n{_machine(table.conditions)}",
     )
     axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="lower left", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     figure.savefig(out, dpi=_DPI)
 
 
 def draw_goals(tables: Tables, device: str, out: Path) -> None:
     """How far each goal of a device is reached: 1 is the goal, more is better."""
-    found = {
-        goal: found for goal in GOALS if goal.device == device and (found := find(goal, tables))
-    }
-    figure = Figure(figsize=(9, 1.4 + 0.45 * len(found)), layout="constrained")
-    axes = figure.subplots()
-    shares = [_share(goal, value) for goal, value in found.items()]
-    colours = [_GREEN if reached(goal, value) else _ORANGE for goal, value in found.items()]
-    bars = axes.barh([goal.label for goal in found], shares, color=colours)
-    texts = [f"{value.value:.2f} of {goal.target:g}" for goal, value in found.items()]
+    pairs = [(goal, find(goal, tables)) for goal in GOALS if goal.device == device]
+    found = [(goal, value) for goal, value in pairs if value]
+    conditions = next(table.conditions for key, table in tables.items() if key[1] == device)
+    figure, axes = _start("How far the goals are reached", conditions, 1.6 + 0.42 * len(found))
+    bars = axes.barh(
+        [goal.label for goal, _ in found],
+        [min(_share(goal, value), _LONGEST) for goal, value in found],
+        color=[_GREEN if reached(goal, value) else _ORANGE for goal, value in found],
+    )
+    texts = [
+        f"{value.value:.3g}, wanted {'<=' if goal.at_most else '>='} {goal.target:g}"
+        for goal, value in found
+    ]
     axes.bar_label(bars, texts, padding=4, fontsize="small")
     axes.axvline(1, color="black", linewidth=1)
     axes.invert_yaxis()
-    axes.margins(x=0.15)
-    conditions = next(table.conditions for key, table in tables.items() if key[1] == device)
-    axes.set(xlabel="reached share of the goal", title=f"Goals\n{_machine(conditions)}")
+    axes.set(xlim=(0, _LONGEST + 1), xlabel=f"share of the goal, cut at {_LONGEST}")
     figure.savefig(out, dpi=_DPI)
+
+
+def _start(title: str, conditions: Conditions, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(9.5, height), layout="constrained")
+    figure.suptitle(f"{title}\n{_machine(conditions)}", fontsize="medium")
+    return figure, figure.subplots()
+
+
+def _dtype(device: str) -> str:
+    return "AMP bfloat16" if device == "cuda" else "float32"
 
 
 def _share(goal: Goal, found: Found) -> float:
@@ -84,7 +98,8 @@ def _points(chosen: Sequence[Measurement], rows: Sequence[Measurement]) -> Point
     top1 = {row.arch: row.median for row in rows if row.metric == PUBLISHED}
     timed = [row for row in chosen if row.metric == TIME and _keeps_accuracy(row)]
     best = {arch: fastest([row for row in timed if row.arch == arch]) for arch in top1}
-    return {arch: (1e3 * row.batch / row.median, top1[arch]) for arch, row in best.items() if row}
+    points = {arch: (1e3 * row.batch / row.median, top1[arch]) for arch, row in best.items() if row}
+    return dict(sorted(points.items(), key=lambda item: item[1][1]))
 
 
 def _keeps_accuracy(row: Measurement) -> bool:
@@ -102,7 +117,7 @@ def _draw_others(axes: Axes, others: Sequence[Measurement], rows: Sequence[Measu
     for name, (x, y) in best.items():
         axes.plot([eager[name][0], x], [y, y], "-", color=_ORANGE, linewidth=1)
     axes.plot(*_coordinates(eager), "^", color=_ORANGE, markerfacecolor="white", markersize=8)
-    label = "other networks of mmpretrain: eager (empty), fastest form (full)"
+    label = "other networks in mmpretrain: eager (empty), fastest (full)"
     axes.plot(*_coordinates(best), "^", color=_ORANGE, markersize=8, label=label)
     _name(axes, best, _ORANGE)
 
@@ -110,14 +125,20 @@ def _draw_others(axes: Axes, others: Sequence[Measurement], rows: Sequence[Measu
 def _name(axes: Axes, points: Points, colour: str) -> None:
     for name, point in points.items():
         axes.annotate(
-            name, point, xytext=(8, 4), textcoords="offset points", color=colour, fontsize="small"
+            name,
+            point,
+            xytext=(6, 7),
+            textcoords="offset points",
+            color=colour,
+            fontsize="small",
+            path_effects=[withStroke(linewidth=3, foreground="white")],
         )
 
 
 def _machine(conditions: Conditions) -> str:
     versions = dict(pair.split(" ", 1) for pair in conditions.versions.split(", "))
     named = (f"{name} {versions[name]}" for name in _NAMED if name in versions)
-    return f"{conditions.machine}, {conditions.threads} threads, {', '.join(named)}"
+    return f"{conditions.machine}, {conditions.threads} threads; {', '.join(named)}"
 
 
 _NAMED = ("torch", "mmpretrain", "onnxruntime", "openvino")

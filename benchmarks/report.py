@@ -25,18 +25,20 @@ the networks that a user would take instead. This page is made from the CSV file
     python benchmarks/run.py all      # measures everything on this machine, about 25 minutes
     python benchmarks/run.py report   # writes this page and the pictures
 
-Instead of `all`, `run.py` takes one of `ops inference training memory startup scaling data_loading`.
-`--only 'folded*'` measures some forms; `--repeats`, `--threads` and `--device {{auto,cpu,cuda}}` do
-what they say. On a GPU it measures AMP bfloat16 and writes `*_cuda.csv` beside the others. Run it on
-otherwise idle cores.
+Instead of `all`, `run.py` takes one of `ops`, `inference`, `training`, `memory`, `startup`,
+`scaling` and `data_loading`. `--only 'folded*'` measures some forms; `--repeats`, `--threads` and
+`--device {{auto,cpu,cuda}}` do what they say. On a GPU it measures AMP bfloat16 and writes
+`*_cuda.csv` beside the others. Run it on otherwise idle cores.
 
 The forms of a case take turns in one process, with the same weights, images and number of threads.
 Times are medians with the 20th and 80th percentile; *ratio* is the time of the first form over that
 of the row, so that more is better; *difference* is that of the logits from the first form's,
-relative to the largest. A form whose difference is beyond {tolerances} is marked **wrong** and
-counts for nothing. Weights are random: they have no influence on speed. *folded* is the form of
-`mmvan.deploy.fold`; *kernels* are our own operators in channels_last: in C on a CPU, in Triton on a
-GPU; *lean* and *with_cp* are the two kinds of activation checkpointing.
+relative to the largest. A form whose difference is beyond the tolerance of its precision
+({tolerances})
+is marked **wrong** and counts for nothing. Weights are random: they have no influence on speed.
+
+*folded* is the form of `mmvan.deploy.fold`; *kernels* are our own operators in channels_last: in C
+on a CPU, in Triton on a GPU; *lean* and *with_cp* are the two kinds of activation checkpointing.
 
 `parity.py` compares numbers, not speed: our classifier with those of mmpretrain and transformers,
 the same weights in every layout ([table](../docs/checkpoints.md#parity)). `run.py` does not run it.
@@ -130,7 +132,7 @@ def _goal_row(goal: Goal, tables: Tables) -> tuple[str, ...]:
         why = "not measured (no GPU)" if no_gpu else "not measured"
         return f"{where}: {goal.text}", wanted, why, "", ""
     verdict = "reached" if reached(goal, found) else f"missed by {_missed(goal, found):.0%}"
-    return f"{where}: {goal.text}", wanted, f"{found.value:.2f}", verdict, found.form
+    return f"{where}: {goal.text}", wanted, f"{found.value:.3g}", verdict, found.form
 
 
 def _missed(goal: Goal, found: Found) -> float:
