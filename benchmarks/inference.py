@@ -26,10 +26,10 @@ TIME, PUBLISHED = "time", "published top-1"
 _REPEATS = 9
 # Patterns of forms. Compiling takes about a minute per form and network.
 _ALL = ("*",)
-_UNCOMPILED = ("* eager", "* channels_last", "* kernels", "* ONNX Runtime*", "* OpenVINO*")
+_UNCOMPILED = ("* eager", "* channels_last", "* triton", "* ONNX Runtime*", "* OpenVINO*")
 _FEW = (
     *("mmpretrain eager", "mmpretrain channels_last", "mmpretrain ONNX Runtime"),
-    *("mmpretrain OpenVINO", "ours eager", "folded channels_last", "folded kernels"),
+    *("mmpretrain OpenVINO", "ours eager", "folded channels_last", "folded triton"),
     *("folded ONNX Runtime", "folded OpenVINO"),
 )
 

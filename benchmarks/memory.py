@@ -17,7 +17,7 @@ from timing import spread
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
-from training import BASELINE, FORMS, Case, Trainer, dtype_on
+from training import BASELINE, Case, Trainer, dtype_on, forms_on
 
 SUITE = "memory"
 KEPT, PEAK = "kept for backward", "peak of a step"
@@ -27,8 +27,9 @@ _MIB = 2**20
 def measure(settings: Settings) -> list[Measurement]:
     """All forms of training that keep other things, on a device."""
     # How the optimizer computes is all the same here, and compiling takes minutes.
-    names = [name for name in FORMS if not name.endswith(("fused", "compile"))]
-    forms = {name: FORMS[name] for name in settings.choose(names, BASELINE)}
+    forms = forms_on(settings.device)
+    names = [name for name in forms if not name.endswith(("fused", "compile"))]
+    forms = {name: forms[name] for name in settings.choose(names, BASELINE)}
     case = Case.on(settings)
     kept: dict[str, float] = {}
     peak: dict[str, float] = {}

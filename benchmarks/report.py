@@ -37,8 +37,9 @@ relative to the largest. A form whose difference is beyond the tolerance of its 
 ({tolerances})
 is marked **wrong** and counts for nothing. Weights are random: they have no influence on speed.
 
-*folded* is the form of `mmvan.deploy.fold`; *kernels* are our own operators in channels_last: in C
-on a CPU, in Triton on a GPU; *lean* and *with_cp* are the two kinds of activation checkpointing.
+*folded* is the form of `mmvan.deploy.fold`; ONNX Runtime and OpenVINO run it as exported by
+`mmvan.deploy`, and mmpretrain's network as exported by PyTorch. *lean* and *with_cp* are the two
+kinds of activation checkpointing. Our operators choose their backend themselves, as for any user.
 
 `parity.py` compares numbers, not speed: our classifier with those of mmpretrain and transformers,
 the same weights in every layout ([table](../docs/checkpoints.md#parity)). `run.py` does not run it.

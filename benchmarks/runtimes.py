@@ -44,14 +44,14 @@ class Deployment:
     is_ours: bool
 
     def in_pytorch(
-        self, *, channels_last: bool = False, compiled: bool = False, kernels: bool = False
+        self, *, channels_last: bool = False, compiled: bool = False, triton: bool = False
     ) -> Step:
         """PyTorch.
 
         Args:
             channels_last: Weights and maps in channels_last.
             compiled: By ``torch.compile``.
-            kernels: With our own kernels, see :func:`kernels_on`.
+            triton: With our Triton kernels, which no operator chooses by itself.
         """
         model, images = self._in_channels_last() if channels_last else (self.model, self.images)
         run: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
@@ -59,7 +59,7 @@ class Deployment:
 
         def step() -> Tensor:
             amp = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
-            with torch.inference_mode(), amp, use_backend(kernels_on(device) if kernels else None):
+            with torch.inference_mode(), amp, use_backend("triton" if triton else None):
                 return run(images)
 
         return step
@@ -184,11 +184,6 @@ class Runtime:
     layout: str
 
 
-def kernels_on(device: str) -> str:
-    """The backend of a device that has kernels of its own."""
-    return "triton" if device == "cuda" else "native"
-
-
 def runtimes_on(device: str, network: str) -> dict[str, Runtime]:
     """The runtimes by name, for mmpretrain's network (``mmpretrain``), ``ours`` or ``folded``.
 
@@ -196,15 +191,14 @@ def runtimes_on(device: str, network: str) -> dict[str, Runtime]:
     exported: whoever takes that trouble folds first.
     """
     last = {"channels_last": True}
-    own, fast = {**last, "kernels": True}, {**last, "compiled": True}
     options: dict[str, dict[str, bool]] = {"eager": {}, "channels_last": last}
     if network == "mmpretrain":
         options["compile"] = {"compiled": True}
-    else:
-        options["kernels"] = own
+    elif device == "cuda":
+        options["triton"] = {**last, "triton": True}
     if network == "folded":
-        options["channels_last compile"] = fast
-        options["kernels compile"] = {**own, **fast}
+        compiled = {f"{name} compile": {**options[name], "compiled": True} for name in options}
+        options |= {name: compiled[name] for name in compiled if name != "eager compile"}
     runtimes = {name: _pytorch(device, chosen) for name, chosen in options.items()}
     return runtimes if device == "cuda" or network == "ours" else {**runtimes, **_exported()}
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from networks import QUICK, mmpretrain_van, our_van
-from runtimes import kernels_on
 from settings import Settings
 from table import Measurement, compare
 from timing import Step, relative_difference, take_turns
@@ -35,14 +34,14 @@ class Form:
     Args:
         options: Of :class:`mmvan.VAN`; None for mmpretrain's.
         channels_last: Convert network and images, as a user of PyTorch does.
-        kernels: Our own kernels of the device.
+        triton: Our Triton kernels, which no operator chooses by itself.
         fused: The fused implementation of AdamW.
         compiled: ``torch.compile`` the network.
     """
 
     options: Mapping[str, Any] | None = field(default_factory=dict)
     channels_last: bool = False
-    kernels: bool = False
+    triton: bool = False
     fused: bool = False
     compiled: bool = False
 
@@ -73,16 +72,24 @@ FORMS = {
     "ours channels_last fused": Form(_LAST, fused=True),
     "ours channels_last lean": Form({**_LAST, "with_cp": "lean"}, fused=True),
     "ours channels_last with_cp": Form({**_LAST, "with_cp": True}, fused=True),
-    "ours kernels": Form(_LAST, kernels=True, fused=True),
-    "ours kernels lean": Form({**_LAST, "with_cp": "lean"}, kernels=True, fused=True),
     "ours channels_last compile": Form(_LAST, fused=True, compiled=True),
-    "ours kernels compile": Form(_LAST, kernels=True, fused=True, compiled=True),
 }
+TRITON_FORMS = {
+    "ours triton": Form(_LAST, triton=True, fused=True),
+    "ours triton lean": Form({**_LAST, "with_cp": "lean"}, triton=True, fused=True),
+    "ours triton compile": Form(_LAST, triton=True, fused=True, compiled=True),
+}
+
+
+def forms_on(device: str) -> dict[str, Form]:
+    """The forms of a device by name."""
+    return FORMS | TRITON_FORMS if device == "cuda" else FORMS
 
 
 def measure(settings: Settings) -> list[Measurement]:
     """All forms on a device, in turns."""
-    forms = {name: FORMS[name] for name in settings.choose(list(FORMS), BASELINE)}
+    forms = forms_on(settings.device)
+    forms = {name: forms[name] for name in settings.choose(list(forms), BASELINE)}
     case = Case.on(settings)
     torch.compiler.reset()
     images, labels = case.tensors(settings.device)
@@ -159,7 +166,7 @@ class Trainer:
         layout = torch.channels_last if form.channels_last else torch.contiguous_format
         self.images = images.contiguous(memory_format=layout)
         self._labels = labels
-        self._backend = kernels_on(images.device.type) if form.kernels else None
+        self._backend = "triton" if form.triton else None
         self._run: Callable[[Tensor], Tensor] = (
             torch.compile(self.model) if form.compiled else self.model
         )
