@@ -12,13 +12,15 @@ import torch
 from mmvan.errors import ModelError
 from mmvan.ops import BACKENDS, DepthwiseConv2d, backends, kernels_are_fused, use_backend
 from mmvan.ops.backends import Backend, choose_backend, requested_backend
+from mmvan.ops.native.support import build_fault
 
 ALL: tuple[Backend, ...] = ("torch", "phase_split", "native", "triton")
 REPORT = """
 import json, sys, torch
-from mmvan.ops import DepthwiseConv2d, large_kernel_attention, requested_backend
+from mmvan.ops import DepthwiseConv2d, requested_backend
 DepthwiseConv2d(4, 7, 3)(torch.rand(1, 4, 5, 5))
-print(json.dumps([requested_backend(), "triton" in sys.modules]))
+compiler = [name in sys.modules for name in ("triton", "torch._dynamo")]
+print(json.dumps([requested_backend(), *compiler]))
 """
 
 
@@ -77,21 +79,34 @@ def test_the_setting_is_left_when_the_context_ends_by_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_modules_are_passed_for_backends_with_kernels_alone(name: Backend) -> None:
+def test_a_setting_passes_modules_for_backends_with_kernels_alone(name: Backend) -> None:
+    conv = DepthwiseConv2d(2, 3)
     with use_backend(name):
-        assert kernels_are_fused() is (name in {"native", "triton"})
+        assert kernels_are_fused(torch.rand(1, 2, 3, 3), conv) is (name in {"native", "triton"})
 
 
-@pytest.mark.parametrize("name", ("torch", ""))
-def test_the_environment_variable_decides_and_triton_is_not_imported(name: str) -> None:
+def test_without_a_setting_modules_are_passed_where_the_c_operators_are_faster() -> None:
+    conv, x = DepthwiseConv2d(16, 3), torch.rand(1, 16, 4, 4)
+    channels_last = x.contiguous(memory_format=torch.channels_last)
+    with use_backend(None):
+        assert build_fault() is None
+        assert kernels_are_fused(channels_last, conv)
+        assert not kernels_are_fused(x, conv)
+        assert not kernels_are_fused(channels_last.double(), conv)
+        assert not kernels_are_fused(channels_last[:, :8], conv)
+        conv.register_forward_hook(lambda *_: None)
+        assert not kernels_are_fused(channels_last, conv)
+
+
+def test_the_environment_variable_decides_and_no_compiler_is_imported() -> None:
     run = subprocess.run(
         (sys.executable, "-c", REPORT),
-        env=os.environ | {backends.VARIABLE: name},
+        env=os.environ | {backends.VARIABLE: "phase_split"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(run.stdout) == [name or None, False]
+    assert json.loads(run.stdout) == ["phase_split", False, False]
 
 
 def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +137,7 @@ def test_a_recorded_graph_holds_plain_operators_whatever_is_asked_for() -> None:
 
     class Chosen(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append((choose(argument="native"), kernels_are_fused()))
+            seen.append((choose(argument="native"), kernels_are_fused(x)))
             return x + 1
 
     with use_backend("native"):

@@ -47,10 +47,14 @@ def supports(x: Tensor, *parameters: Tensor) -> bool:
     )
 
 
-@torch.compiler.assume_constant_result
 def build_fault() -> str | None:
     """Why the C operators cannot be built here, which the log says too; None if they can."""
     return _build_fault()
+
+
+# All that torch.compiler.assume_constant_result does, but for the import of PyTorch's compiler and
+# of Triton, which would take every process a second.
+vars(build_fault)["_dynamo_marked_constant"] = True
 
 
 @functools.cache

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 from torch.library import opcheck
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from mmvan.models.layers import Block
@@ -281,11 +283,16 @@ def test_only_the_inputs_are_kept_for_the_backward_pass() -> None:
     assert [tensor.data_ptr() for tensor in kept] == [*pointers, *pointers[:3]]
 
 
-def test_a_block_passes_its_modules_and_computes_the_same() -> None:
+def make_block() -> Block:
     options = ({"type": "BN"}, {"type": "GELU"}, {"kernel_size": 6, "dilation": 2}, 1e-2)
     block = Block(2, 2, 0.0, 0.0, *options).to(DEVICE)
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
+    return block
+
+
+def test_a_block_passes_its_modules_and_computes_the_same() -> None:
+    block = make_block()
     calls: list[str] = []
     for name in ("attn.lka.dw_conv", "attn.lka.pw_conv", "ffn.dw_conv", "ffn.fc2"):
         hook = lambda *_, name=name: calls.append(name)  # noqa: E731
@@ -303,6 +310,22 @@ def test_a_block_passes_its_modules_and_computes_the_same() -> None:
         "triton": ["ffn.fc2"],
     }
     torch.testing.assert_close(results["triton"], results["torch"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("error:Grad strides do not match")
+def test_distributed_data_parallel_takes_the_gradients_as_they_are() -> None:
+    block, x = make_block().to(memory_format=torch.channels_last), draw(1, 2, 4, 3)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        with use_backend("triton"):
+            parallel = DistributedDataParallel(block)
+            alone = torch.autograd.grad(block(x).square().sum(), list(block.parameters()))
+            parallel(x).square().sum().backward()
+    finally:
+        dist.destroy_process_group()
+    gradients = [parameter.grad for parameter in block.parameters()]
+    assert len(gradients) == 22
+    torch.testing.assert_close(gradients, list(alone), rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_compared() -> None:

@@ -44,7 +44,7 @@ def test_what_can_be_computed(dtype: torch.dtype) -> None:
         ([inputs_of()[0][0], *inputs_of()[1:]], r"of shape \(N, C, H, W\), got \(4, 5, 5\)"),
         (
             [*inputs_of()[:2], torch.zeros(4, device="meta")],
-            r"^needs parameters of a floating type on cpu, got torch.float32 on meta$",
+            r"^needs parameters on cpu, got meta$",
         ),
     ),
 )
