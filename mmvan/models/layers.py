@@ -94,7 +94,7 @@ class LargeKernelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        if self.fusable and kernels_are_fused(x, self.dw_conv, self.dw_d_conv):
+        if self.fusable and kernels_are_fused(x, *self.children()):
             return self._in_one_call(x)
         attn = x
         for conv in self.children():
@@ -188,7 +188,7 @@ class FeedForward(nn.Module):
 def activate(conv: DepthwiseConv2d, act: nn.Module, x: Tensor) -> Tensor:
     """``act(conv(x))``, past the modules where that is one kernel."""
     exact_gelu = isinstance(act, nn.GELU) and act.approximate == "none"
-    if exact_gelu and conv.bias is not None and kernels_are_fused(x, conv):
+    if exact_gelu and conv.bias is not None and kernels_are_fused(x, conv, act):
         return depthwise_gelu(x, conv.weight, conv.bias)
     return act(conv(x))
 

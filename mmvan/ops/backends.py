@@ -7,13 +7,12 @@ because it was never measured on a GPU. An operator that lacks the backend of th
 its own choice.
 
 A graph that is recorded (TorchScript, ONNX, ``torch.export``) holds plain PyTorch operators
-whatever was asked for. A model compiled by ``torch.compile`` keeps the backend that it was
-compiled with.
+whatever was asked for. A model under ``torch.compile`` is compiled again when the setting changes.
 """
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
@@ -63,14 +62,14 @@ def requested_backend() -> Backend | None:
     return _checked(source, name, BACKENDS) if name else None
 
 
-def kernels_are_fused(x: Tensor, *modules: nn.Conv2d) -> bool:
+def kernels_are_fused(x: Tensor, *modules: nn.Module) -> bool:
     """Whether a model should call the operators that span several of its modules.
 
     Otherwise the modules themselves run, as they do wherever someone listens to them by hooks.
 
     Args:
         x: The input.
-        modules: The depthwise convolutions that would be passed over.
+        modules: Those that would be passed over; the depthwise convolutions among them decide.
 
     Raises:
         ModelError: The settings ask for a backend that does not exist.
@@ -79,8 +78,9 @@ def kernels_are_fused(x: Tensor, *modules: nn.Conv2d) -> bool:
         return False
     setting = requested_backend()
     if setting is None:
-        weights = [module.weight for module in modules]
-        return native_is_faster(x, *weights) and not any(map(_has_hooks, modules))
+        return native_is_faster(x, *_depthwise_weights(modules)) and not any(
+            map(_has_hooks, modules)
+        )
     return setting in KERNELS
 
 
@@ -91,6 +91,11 @@ def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
     """
     channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return channels_last and supports(x, *weights) and build_fault() is None
+
+
+def _depthwise_weights(modules: Iterable[nn.Module]) -> list[Tensor]:
+    convs = (module for module in modules if isinstance(module, nn.Conv2d))
+    return [conv.weight for conv in convs if conv.groups > 1]
 
 
 def _has_hooks(module: nn.Module) -> bool:

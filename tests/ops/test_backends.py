@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mmvan.errors import ModelError
+from mmvan.models import LargeKernelAttention
 from mmvan.ops import BACKENDS, DepthwiseConv2d, backends, kernels_are_fused, use_backend
 from mmvan.ops.backends import Backend, choose_backend, requested_backend
 from mmvan.ops.native.support import build_fault
@@ -94,8 +95,6 @@ def test_without_a_setting_modules_are_passed_where_the_c_operators_are_faster()
         assert not kernels_are_fused(x, conv)
         assert not kernels_are_fused(channels_last.double(), conv)
         assert not kernels_are_fused(channels_last[:, :8], conv)
-        conv.register_forward_hook(lambda *_: None)
-        assert not kernels_are_fused(channels_last, conv)
 
 
 def test_the_environment_variable_decides_and_no_compiler_is_imported() -> None:
@@ -145,3 +144,17 @@ def test_a_recorded_graph_holds_plain_operators_whatever_is_asked_for() -> None:
         torch.export.export(Chosen(), (torch.rand(2),))
     assert set(seen) == {("torch", False)}
     assert len(seen) >= 2
+
+
+@pytest.mark.parametrize("heard", ("dw_conv", "dw_d_conv", "pw_conv"))
+def test_modules_with_hooks_are_not_passed_without_a_setting(heard: str) -> None:
+    module = LargeKernelAttention(16)
+    x = torch.rand(1, 16, 4, 4).contiguous(memory_format=torch.channels_last)
+    with use_backend(None):
+        expected = module(x)
+        assert kernels_are_fused(x, *module.children())
+        calls: list[str] = []
+        module.get_submodule(heard).register_forward_hook(lambda *_: calls.append(heard))
+        out = module(x)
+    assert calls == [heard]
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
