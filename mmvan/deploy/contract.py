@@ -20,7 +20,7 @@ class Contract:
         part: What of the model is in the file: ``whole``, ``features`` or ``backbone``.
         outputs: Names of the outputs, in order; all are float32.
         batch: Pictures per call; None for any number.
-        height: Height of the pictures; with ``dynamic`` only the one that it was traced with.
+        height: Height of the pictures; with ``dynamic`` only what is usual.
         width: Width of the pictures, as ``height``.
         dynamic: Whether batch, height and width may vary from call to call.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.

@@ -23,6 +23,7 @@ from mmvan.deploy.loading import load_model
 from mmvan.deploy.measure import evaluate, medians
 from mmvan.deploy.pictures import (
     PictureReader,
+    batches,
     draw_pictures,
     find_pictures,
     fixed_pipeline,
@@ -46,6 +47,9 @@ from mmvan.version import __version__
 
 # Enough to see a defect; more pictures do not make a wrong graph more wrong.
 _COMPARED = 8
+# What a dynamic graph is traced with: a tracer takes sizes of 1 for constants, and the smallest
+# map, at stride 64, must not have one.
+_TRACED = (2, 3, 192, 256)
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,9 @@ class Export:
         model = fold(self.model) if self.request.folded else copy.deepcopy(self.model)
         replace_upsamples(model)
         graph, _ = build_graph(model, self.cfg, contract.part)
-        size = (2 if contract.dynamic else contract.batch or 1, 3, contract.height, contract.width)
-        FORMATS[name].write(graph.eval(), torch.zeros(size, dtype=torch.uint8), contract, file)
+        fixed = (contract.batch or 1, 3, contract.height, contract.width)
+        example = torch.zeros(_TRACED if contract.dynamic else fixed, dtype=torch.uint8)
+        FORMATS[name].write(graph.eval(), example, contract, file)
 
     def _write_int8(self, staged: Path) -> list[str]:
         native = self.request.format == "onnx"
@@ -173,8 +178,9 @@ class Export:
     def _calibration(self) -> Iterator[Array]:
         assert self.request.calibrate is not None  # Checked at the start.
         reader = PictureReader(self.contract)
-        for path in find_pictures(self.request.calibrate, "--calibrate"):
-            yield stack([reader.read(path)], self.contract.batch)
+        paths = find_pictures(self.request.calibrate, "--calibrate")
+        for group in batches(map(reader.read, paths), self.contract.batch or 1):
+            yield stack(group, self.contract.batch)
 
     def _compare_with_float(self, file: Path, rival: Path) -> list[str]:
         """Time and accuracy of int8 beside those of float32, in the same runtime."""

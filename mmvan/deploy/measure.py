@@ -55,6 +55,8 @@ def evaluate(runtimes: Mapping[str, Runtime], cfg: Config, limit: int) -> dict[s
         except (OSError, ValueError) as error:
             raise DataError(f"the test set of {cfg.filename}: {error}") from error
         evaluators = {name: Evaluator(cfg.test_evaluator) for name in runtimes}
+    for evaluator in evaluators.values():
+        evaluator.dataset_meta = dataset.metainfo
     reader = PictureReader(contract)
     count = min(limit, len(dataset))
     for number in track(range(count), "accuracy"):
@@ -65,8 +67,6 @@ def evaluate(runtimes: Mapping[str, Runtime], cfg: Config, limit: int) -> dict[s
             sample = dataset[index]["data_samples"]
             _PREDICT[contract.task](torch.from_numpy(runtime.run(images)[0][:1]), sample)
             evaluators[name].process([sample])
-    for evaluator in evaluators.values():
-        evaluator.dataset_meta = dataset.metainfo
     return {name: evaluator.evaluate(count) for name, evaluator in evaluators.items()}
 
 

@@ -15,8 +15,8 @@ from mmvan.deploy.runtimes import Array, Runtime
 # How far outputs may be from PyTorch's in float32: root mean square of the difference over that of
 # the output. float32 differs by the order of its sums (1e-6 was seen, 100 times that is allowed);
 # half precisions by their 11 and 8 bits of mantissa over some hundred layers; int8, with 8 bits of
-# range per tensor, was seen at 0.03 with trained weights.
-TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2, "int8": 1e-1}
+# range per tensor, was seen at 0.03 to 0.07 with trained weights.
+TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2, "int8": 0.15}
 # A second size for dynamic graphs, with odd numbers: what was fixed when tracing shows.
 _SIZE_CHANGE = (45, -19)
 _SMALLEST = float(np.finfo(np.float32).tiny)  # Against outputs that are zero throughout.
