@@ -25,7 +25,7 @@ from mmvan.ops.triton.kernels import (
 )
 
 LANES = 64  # Neighbouring numbers that are read at a time; 128 bytes of a half type.
-TILE = 512  # Numbers of a tile: 4 per thread of 4 warps, and as many times the rows.
+TILE = 512  # Numbers of a tile: 4 per thread of 4 warps, for each of the ROWS.
 GRADIENT_SUMS = 8192  # Of the weight gradient, one per number of a tile and tap: 64 per thread.
 ROWS = 8  # Output rows that are computed at a time.
 STRIP = 48  # Output rows of a strip of the pair, for which 18 more are computed in the first half.
@@ -67,8 +67,8 @@ def pair(
     )
     with _device(x):
         pair_kernel[(programs,)](
-            x, _taps_first(weight_1), bias_1, _taps_first(weight_2), bias_2, scratch, out,
-            *_sizes(x), *_strides(x), *_strides(scratch),
+            x, _taps_first(weight_1), bias_1.contiguous(), _taps_first(weight_2),
+            bias_2.contiguous(), scratch, out, *_sizes(x), *_strides(x), *_strides(scratch),
             K1=weight_1.shape[-1], K2=kernel, D=dilation, STRIP=strip, ROWS=rows,
             COLUMNS=tile.columns, CHANNELS=tile.channels, ACC=_accumulator(x), num_stages=1,
         )  # fmt: skip
@@ -158,6 +158,7 @@ def _run(
 ) -> Tensor:
     x = _dense(x)
     out = torch.empty_like(x)
+    bias = None if bias is None else bias.contiguous()
     tile, rows = _tile(x, TILE), _rows(x.shape[2], dilation)
     n, channels, height, width = x.shape
     blocks = triton.cdiv(channels, tile.channels) * triton.cdiv(width, tile.columns)

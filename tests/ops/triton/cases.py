@@ -27,6 +27,7 @@ PAPER = (5, 7, 3)
 MAPS = (
     ((2, 3, 2, 5), PAPER),
     ((1, 1, 1, 1), (3, 5, 3)),
+    ((2, 1, 2, 3), (3, 3, 1)),
     ((1, 2, 7, 1), (3, 3, 2)),
     ((1, 70, 2, 3), (1, 3, 2)),
     ((1, 2, 3, 70), (3, 3, 1)),
@@ -165,6 +166,7 @@ def test_few_programs_take_two_kernels(
 
 def test_other_strides_are_copied() -> None:
     inputs = attention_inputs((1, 3, 4, 5), (3, 3, 2))
+    inputs[2], inputs[4] = draw(6)[::2], draw(9)[::3]
     slices = draw(1, 3, 5, 8).permute(0, 1, 3, 2)[:, :, ::2]
     ours = large_kernel_attention(slices, *inputs[1:], 2, backend="triton")
     torch.testing.assert_close(ours, plain_attention(slices, *inputs[1:], 2), rtol=1e-5, atol=1e-5)
@@ -329,4 +331,4 @@ def test_distributed_data_parallel_takes_the_gradients_as_they_are() -> None:
 
 
 def test_what_is_compared() -> None:
-    assert (len(MAPS), len(LAYOUTS), len(TOLERANCES)) == (6, 2, 4)
+    assert (len(MAPS), len(LAYOUTS), len(TOLERANCES)) == (7, 2, 4)
