@@ -14,7 +14,7 @@ from table import Measurement, Table
 Tables = Mapping[tuple[str, str], Table]  # By suite and device.
 # Largest relative difference of logits up to which a form computes the same network. Rounding of
 # bfloat16 is 4e-3 per operation, of int8 the hundredth part of a tensor's range.
-TOLERANCES = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.2}
+TOLERANCES = {"float32": 1e-4, "float16": 0.01, "bfloat16": 0.05, "int8": 0.2}
 # What the bytes allow that a fused forward pass in bfloat16 has to move, on an H100 (3.0 TB/s).
 _BYTE_LIMIT_B2 = 23_000  # Images per second.
 _INFERENCE_CASES = ("VAN-B0, batch 8", "VAN-B2, batch 1")

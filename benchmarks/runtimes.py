@@ -220,8 +220,8 @@ def _exported() -> dict[str, Runtime]:
 
 
 def _openvino_dtype() -> str:
-    """What OpenVINO computes in when it is left to itself: bfloat16 on CPUs that have it."""
+    """What OpenVINO computes in when left to itself: less than float32 where the CPU has it."""
     import openvino
 
     precision: str = openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
-    return {"f32": "float32", "bf16": "bfloat16"}.get(precision, precision)
+    return {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[precision]
