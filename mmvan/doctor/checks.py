@@ -244,6 +244,27 @@ def check_van() -> Finding:
     return Finding(f"b0, {count / 1e6:.1f} M parameters, forward and backward")
 
 
+def check_native_operators() -> Finding:
+    """Builds VAN's C operators and compares one with PyTorch's; there are slower ways without.
+
+    Raises:
+        RuntimeError: it computes something else.
+    """
+    import torch
+
+    from mmvan.ops import depthwise_gelu
+    from mmvan.ops.native.support import build_fault
+
+    if fault := build_fault():
+        fix = "install a C compiler with OpenMP (gcc), or name one by CC"
+        return Finding("", f"slower ones are used on CPUs: {fault}", fix)
+    inputs = torch.rand(1, 16, 9, 9), torch.rand(16, 1, 3, 3), torch.rand(16)
+    ours, theirs = (depthwise_gelu(*inputs, backend=name) for name in ("native", "torch"))
+    if not torch.allclose(ours, theirs, atol=1e-5):
+        raise RuntimeError("a depthwise convolution in C differs from PyTorch's")
+    return Finding("depthwise convolution in C, compiled here")
+
+
 def check_safetensors() -> Finding:
     """Writes and reads a tensor."""
     import torch
@@ -330,5 +351,6 @@ def make_checks() -> list[Check]:
         Check("mmdet", check_mmdet, "task", names["mmdet"], install(names["mmdet"])),
         Check("mmseg", check_mmseg, "task", names["mmseg"], install(names["mmseg"])),
         Check("mmvan.VAN", check_van, "required", "mmvan", SETUP),
+        Check("VAN in C", check_native_operators, "optional"),
         *(Check(name, run, "optional", name, install(name)) for name, run in optional.items()),
     ]

@@ -6,6 +6,7 @@ import torch
 from mmvan.doctor import checks
 from mmvan.doctor.checks import make_checks
 from mmvan.doctor.matrix import Check, run_check, working_tasks
+from mmvan.ops.native import support
 
 
 def find_check(component: str) -> Check:
@@ -15,7 +16,7 @@ def find_check(component: str) -> Check:
 @pytest.mark.smoke
 def test_everything_works_here() -> None:
     results = [run_check(check) for check in make_checks()]
-    assert len(results) == 21
+    assert len(results) == 22
     needed = [r for r in results if r.level != "optional" and r.component != "GPUs"]
     assert [r for r in needed if r.status != "ok"] == []
     assert working_tasks(results) == ["classification", "detection", "segmentation"]
@@ -118,3 +119,11 @@ def test_a_backbone_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     outcome = run_check(find_check("mmvan.VAN"))
     assert outcome.status == "fail"
     assert "[32] instead of [8, 4, 2, 1]" in outcome.detail
+
+
+def test_without_a_c_compiler_there_are_slower_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "_build_fault", lambda: "no C compiler: looked for cc")
+    outcome = run_check(find_check("VAN in C"))
+    assert outcome.status == "warn"
+    assert "no C compiler" in outcome.detail
+    assert "install a C compiler" in outcome.fix
