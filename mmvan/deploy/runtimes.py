@@ -48,7 +48,14 @@ class Runtime:
         if images.dtype != np.uint8:
             raise DeployError(f"{self.file} takes uint8 pictures, 0 to 255, got {images.dtype}")
         self.contract.check_input(images.shape, str(self.file))
-        return self.call(np.ascontiguousarray(images))
+        try:
+            return self.call(np.ascontiguousarray(images))
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise DeployError(
+                f"{self.file} fails on pictures of shape {images.shape}: {reason}. If it was "
+                "exported with --dynamic, its head may need a fixed size, as pyramid pooling does."
+            ) from error
 
 
 def open_runtime(file: Path, threads: int | None = None) -> Runtime:

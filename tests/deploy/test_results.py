@@ -1,6 +1,7 @@
 """A folder of pictures goes through a file of any format; broken pictures are named."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,9 @@ def test_a_folder_without_a_readable_picture_is_refused(
         run_folder(runtime, folder, tmp_path / "out.csv", 1)
     with pytest.raises(DeployError, match=r"takes uint8 pictures of shape \(1, 3, 64, 96\)"):
         runtime.run(np.zeros((1, 3, 64, 64), np.uint8))
+    failing = replace(runtime, call=lambda images: [images[7]])
+    with pytest.raises(DeployError, match=r"fails on pictures of shape \(1, 3, 64, 96\): index 7"):
+        failing.run(np.zeros((1, 3, 64, 96), np.uint8))
     with pytest.raises(DeployError, match="takes uint8 pictures, 0 to 255, got float32"):
         runtime.run(np.zeros((1, 3, 64, 96), np.float32))
 
