@@ -175,8 +175,8 @@ def _memory(table: Table) -> str:
 def _startup(table: Table) -> str:
     return _per_case(
         table.rows,
-        ("package", "what", "seconds (p20 to p80)", "ratio"),
-        lambda row: (row.form, row.metric, _range(row), _ratio(row)),
+        ("package", "what", "seconds (p20 to p80)"),
+        lambda row: (row.form, row.metric, _range(row)),
     )
 
 
