@@ -64,7 +64,10 @@ def draw_goals(tables: Tables, device: str, out: Path) -> None:
         f"{value.value:.3g}, wanted {'<=' if goal.at_most else '>='} {goal.target:g}"
         for goal, value in found
     ]
-    axes.bar_label(bars, texts, padding=4, fontsize="small")
+    for bar, text in zip(bars, texts, strict=True):
+        beside = max(bar.get_width(), 1) + 0.03  # Not across the line of the goal.
+        middle = bar.get_y() + bar.get_height() / 2
+        axes.text(beside, middle, text, va="center", fontsize="small")
     axes.axvline(1, color="black", linewidth=1)
     axes.invert_yaxis()
     axes.set(xlim=(0, _LONGEST + 1), xlabel=f"share of the goal, cut at {_LONGEST}")
