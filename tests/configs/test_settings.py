@@ -117,6 +117,7 @@ def test_every_config_builds(path: Path) -> None:
     with torch.device("meta"):
         model = MODELS.build(cfg.model)
     assert type(model.backbone) is VAN
+    assert model.backbone.channels_last == "auto"
     assert model.backbone.arch is ARCHS[ARCH_OF_SIZE[method_and_size(path)[1]]]
     for loader in ("train_dataloader", "test_dataloader"):
         for transform in cfg[loader].dataset.pipeline:
