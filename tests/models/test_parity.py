@@ -13,8 +13,8 @@ from benchmarks.parity import MODES, PEERS, SHAPES, Peer, build_pair, gradient_e
 from mmvan.arch import ARCHS
 from mmvan.checkpoint.convert import convert_state_dict
 from mmvan.checkpoint.layouts import HUGGINGFACE, LAYOUTS, MMPRETRAIN, Layout
-from mmvan.ops.backends import use_backend
 from mmvan.ops import use_backend
+from mmvan.ops.backends import use_backend
 
 BY_LAYOUT = {peer.layout: peer for peer in PEERS}
 # 9 tensors of each stage itself, 28 of each block (8 convolutions, 2 BatchNorms, 2 scales), 2 of
@@ -70,7 +70,6 @@ def test_transformers_differs_by_the_memory_layout_between_its_stages_only() -> 
     for stage in ours.backbone.stages:
         stage.register_forward_hook(reorder)
     with use_backend("phase_split"):  # Else these maps are computed in C, in yet another order.
-        with use_backend("phase_split"):  # PyTorch's kernels, as transformers has them.
         got, expected = run_pair(peer, ours, theirs, "eval", torch.randn(SHAPES[1]))
     torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-6, atol=1e-6)
     assert max(gradient_errors(got, expected).values()) < 1e-6
