@@ -16,7 +16,7 @@ from torch._dynamo.utils import counters
 from mmvan import VAN
 from mmvan.engine.compilation import CompileBackboneHook
 from mmvan.errors import ConfigError
-from mmvan.ops.backends import use_backend
+from mmvan.ops import use_backend
 
 ARCH = {"embed_dims": [8, 16], "depths": [1, 1], "ffn_ratios": [2, 2]}
 OPTIONS: tuple[dict[str, Any], ...] = (

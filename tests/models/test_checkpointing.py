@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmvan import VAN
 from mmvan.models.checkpointing import checkpoint_block, checkpoint_region
-from mmvan.ops.backends import use_backend
+from mmvan.ops import use_backend
 
 ARCH = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
 BLOCKS = 5

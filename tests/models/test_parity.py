@@ -14,7 +14,6 @@ from mmvan.arch import ARCHS
 from mmvan.checkpoint.convert import convert_state_dict
 from mmvan.checkpoint.layouts import HUGGINGFACE, LAYOUTS, MMPRETRAIN, Layout
 from mmvan.ops import use_backend
-from mmvan.ops.backends import use_backend
 
 BY_LAYOUT = {peer.layout: peer for peer in PEERS}
 # 9 tensors of each stage itself, 28 of each block (8 convolutions, 2 BatchNorms, 2 scales), 2 of
