@@ -1,6 +1,7 @@
 """What training and testing share: common options, preparation in order, and the Runner."""
 
 import argparse
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mmvan.data.check import check_datasets
+from mmvan.engine.allocator import keep_freed_memory
 from mmvan.engine.batch import batch_of, describe_batch, divide_base_batch, loader_batch_size
 from mmvan.engine.config import task_of
 from mmvan.engine.device import DEVICES, check_gpu_count
@@ -98,6 +100,8 @@ def prepare(
     processes.announce(start_line(cfg, processes, device, training=training))
     if training:
         divide_base_batch(cfg, batch_of(cfg, processes).accumulation)
+    if on_cpu and not training:  # Training was not measured faster by it.
+        keep_freed_memory()
     if on_cpu and processes.distributed:
         use_cpu_data_parallel(cfg)
         start_gloo(cfg, processes)
@@ -115,7 +119,9 @@ def build_runner(cfg: Config) -> Any:
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
 
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    _log_into_the_same(runner.logger)
+    return runner
 
 
 def start_line(cfg: Config, processes: Processes, device: str, *, training: bool) -> str:
@@ -141,6 +147,13 @@ def start_line(cfg: Config, processes: Processes, device: str, *, training: bool
     batch = loader_batch_size(cfg.test_dataloader)
     total = batch * processes.world_size
     return " | ".join([*parts, f"batch {batch} x {processes.world_size} = {total}"])
+
+
+def _log_into_the_same(log: logging.Logger) -> None:
+    """Let what mmvan's parts say, such as which operators run, appear in the run's log."""
+    own = logging.getLogger("mmvan")
+    own.setLevel(logging.INFO)
+    own.handlers = log.handlers
 
 
 def _backend(processes: Processes, device: str) -> str:

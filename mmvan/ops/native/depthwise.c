@@ -57,9 +57,11 @@ INLINE vec *at(const Plane *plane, int row, int column, int i) {
     return plane->pixels + pixel * plane->group + i;
 }
 
-/* exp of values <= 0: 2^n times a Taylor polynomial on [-ln 2 / 2, ln 2 / 2], within 1e-7. */
+/* exp of values <= 0: 2^n times a Taylor polynomial on [-ln 2 / 2, ln 2 / 2], within 1e-7.
+ * Below exp(-50) it is 0: products with such numbers would become denormal, and those are slow. */
 INLINE vec exp_negative(vec x) {
-    x = choose(x < -87.0f, splat(-87.0f), x);
+    const ivec tiny = x < -50.0f;
+    x = choose(tiny, splat(-50.0f), x);
     const ivec n = __builtin_convertvector(x * 1.44269504f - 0.5f, ivec);
     const vec whole = __builtin_convertvector(n, vec);
     const vec r = x - whole * 0.693145751953125f - whole * 1.42860677e-6f; /* ln 2 in two parts. */
@@ -71,7 +73,7 @@ INLINE vec exp_negative(vec x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    return p * (vec)((n + 127) << 23);
+    return choose(tiny, splat(0.0f), p * (vec)((n + 127) << 23));
 }
 
 /* The normal distribution, by Abramowitz and Stegun 7.1.26: within 1e-7. */
