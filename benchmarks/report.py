@@ -25,10 +25,10 @@ the networks that a user would take instead. This page is made from the CSV file
     python benchmarks/run.py all      # measures everything on this machine, about 25 minutes
     python benchmarks/run.py report   # writes this page and the pictures
 
-Instead of `all`, `run.py` takes one of `ops`, `inference`, `training`, `memory`, `startup`,
-`scaling` and `data_loading`. `--only 'folded*'` measures some forms; `--repeats`, `--threads` and
-`--device {{auto,cpu,cuda}}` do what they say. On a GPU it measures AMP bfloat16 and writes
-`*_cuda.csv` beside the others. Run it on otherwise idle cores.
+Instead of `all`, `run.py` takes one of `ops`, `inference`, `breakdown`, `training`, `memory`,
+`startup`, `scaling` and `data_loading`. `--only 'folded*'` measures some forms; `--repeats`,
+`--threads` and `--device {{auto,cpu,cuda}}` do what they say. On a GPU it measures AMP bfloat16 and
+writes `*_cuda.csv` beside the others. Run it on otherwise idle cores.
 
 The forms of a case take turns in one process, with the same weights, images and number of threads.
 Times are medians with the 20th and 80th percentile; *ratio* is the time of the first form over that
@@ -38,12 +38,18 @@ relative to the largest. A form whose difference is beyond the tolerance of its 
 is marked **wrong** and counts for nothing. Weights are random: they have no influence on speed.
 
 *folded* is the form of `mmvan.deploy.fold`; ONNX Runtime and OpenVINO run it as exported by
-`mmvan.deploy`, and mmpretrain's network as exported by PyTorch. *lean* and *with_cp* are the two
-kinds of activation checkpointing. Our operators choose their backend themselves, as for any user.
+`mmvan.deploy`, and mmpretrain's network as exported by PyTorch. Our files take uint8 pictures and
+normalise them, mmpretrain's take normalised ones. *lean* and *with_cp* are the two kinds of
+activation checkpointing. Our operators choose their backend themselves, as for any user.
 
 `parity.py` compares numbers, not speed: our classifier with those of mmpretrain and transformers,
 the same weights in every layout ([table](../docs/checkpoints.md#parity)). `run.py` does not run it.
 """
+
+_BREAKDOWN = """\
+The fastest form by OpenVINO's own clock. The limit is what the 1x1 convolutions would take at the
+speed of one large matrix product in float32: where they are close to it, float32 has little left to
+gain, and only fewer bits per number help."""
 
 
 def write_report(folder: Path) -> None:
@@ -191,6 +197,17 @@ def _scaling(table: Table) -> str:
     return f"Nanoseconds per pixel of one image:\n\n{to_markdown(lines)}"
 
 
+def _breakdown(table: Table) -> str:
+    """Kinds of operators as rows, forms as columns."""
+    parts = []
+    for case, rows in _grouped(table.rows, lambda row: row.case).items():
+        times = {(row.form, row.metric): f"{row.median:.1f}" for row in rows}
+        forms, kinds = (list(dict.fromkeys(names)) for names in zip(*times, strict=True))
+        lines = [(kind, *(times.get((form, kind), "") for form in forms)) for kind in kinds]
+        parts.append(f"**{case}**, milliseconds\n\n{to_markdown([('', *forms), *lines])}")
+    return "\n\n".join((_BREAKDOWN, *parts))
+
+
 def _ops(table: Table) -> str:
     """Ratios of each backend over the shapes."""
     compared = [row for row in table.rows if row.form != "torch"]
@@ -262,6 +279,7 @@ def _extent(values: Sequence[float]) -> str:
 
 SECTIONS = {
     "inference": ("Inference", _networks),
+    "breakdown": ("Where the time goes", _breakdown),
     "training": ("Training step", _networks),
     "memory": ("Training memory", _memory),
     "startup": ("Start", _startup),

@@ -24,7 +24,11 @@ from mmvan.engine.errors import run_command
 from mmvan.errors import ConfigError
 
 HERE = Path(__file__).resolve().parent
-SUITES = ("ops", "inference", "training", "memory", "startup", "scaling", "data_loading")
+SUITES = (
+    *("ops", "inference", "breakdown", "training"),
+    *("memory", "startup", "scaling", "data_loading"),
+)
+CPU_ALONE = ("breakdown",)
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -101,9 +105,11 @@ def run_all(options: argparse.Namespace) -> None:
     """
     _check_out(options)
     arguments = sys.argv[sys.argv.index("all") + 1 :]
+    on_gpu = choose_device(options.device) == "cuda"
+    suites = [suite for suite in SUITES if not (on_gpu and suite in CPU_ALONE)]
     failed = [
         suite
-        for suite in SUITES
+        for suite in suites
         if subprocess.run([sys.executable, __file__, suite, *arguments], check=False).returncode
     ]
     if failed:

@@ -74,16 +74,20 @@ class Deployment:
 
     def openvino(self) -> Step:
         """OpenVINO held to float32."""
-        return self._openvino(self._onnx, INFERENCE_PRECISION_HINT="f32")
+        return self._in_openvino(self.openvino_request(quantized=False))
 
     def openvino_default(self) -> Step:
         """OpenVINO in the precision that it chooses."""
-        return self._openvino(self._onnx)
+        return self._in_openvino(self._openvino_request(self._onnx))
 
     def openvino_int8(self) -> Step:
         """OpenVINO on a quantized file; what is not quantized in it, in float32."""
-        quantized = self._quantize(for_onnxruntime=False)
-        return self._openvino(quantized, INFERENCE_PRECISION_HINT="f32")
+        return self._in_openvino(self.openvino_request(quantized=True))
+
+    def openvino_request(self, *, quantized: bool, **settings: str) -> Any:
+        """OpenVINO's object that runs the file, in float32 where it is not quantized."""
+        file = self._quantize(for_onnxruntime=False) if quantized else self._onnx
+        return self._openvino_request(file, INFERENCE_PRECISION_HINT="f32", **settings)
 
     @cached_property
     def images(self) -> Tensor:
@@ -98,15 +102,17 @@ class Deployment:
         # Threads that wait actively would disturb the form that has the next turn.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(file, options, ["CPUExecutionProvider"])
-        feed = {INPUT_NAME: self._file_input.numpy()}
+        feed = {INPUT_NAME: self.file_input.numpy()}
         return lambda: torch.from_numpy(session.run(None, feed)[0])
 
-    def _openvino(self, file: Path, **settings: str) -> Step:
+    def _openvino_request(self, file: Path, **settings: str) -> Any:
         import openvino
 
         settings["INFERENCE_NUM_THREADS"] = str(self.threads)
-        request = openvino.Core().compile_model(file, "CPU", settings).create_infer_request()
-        images = self._file_input.numpy()
+        return openvino.Core().compile_model(file, "CPU", settings).create_infer_request()
+
+    def _in_openvino(self, request: Any) -> Step:
+        images = self.file_input.numpy()
         return lambda: torch.from_numpy(request.infer([images], share_inputs=True)[0].copy())
 
     def _in_channels_last(self) -> tuple[nn.Module, Tensor]:
@@ -115,7 +121,8 @@ class Deployment:
         return to_layout(memory_format=layout), self.images.contiguous(memory_format=layout)
 
     @property
-    def _file_input(self) -> Tensor:
+    def file_input(self) -> Tensor:
+        """The pictures as the exported file takes them."""
         return self.pictures if self.is_ours else self.images
 
     @cached_property
@@ -136,7 +143,7 @@ class Deployment:
     def _quantize(self, *, for_onnxruntime: bool) -> Path:
         """Quantize to int8 as ``tools/export.py`` does, calibrated on the pictures."""
         file = self.folder / ("int8.onnx" if for_onnxruntime else "int8_inputs.onnx")
-        arrays = [self._file_input.numpy()]
+        arrays = [self.file_input.numpy()]
         contract = self._contract("int8")
         quantize(self._onnx, arrays, contract, file, for_onnxruntime=for_onnxruntime)
         return file

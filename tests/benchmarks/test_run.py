@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import run
+from breakdown import KINDS, LIMIT, TOTAL
 from goals import is_right
 from startup import METRICS
 from table import Table, read_table
@@ -47,6 +48,18 @@ def test_inference_has_every_form_that_needs_no_compiler_with_its_difference(
         ("published top-1", 76.55)
     ]
     assert len(others) == 5
+
+
+@pytest.mark.slow
+def test_the_breakdown_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = quick("breakdown", tmp_path, monkeypatch).rows
+    assert len(rows) == 2 * (len(KINDS) + 1) + 1
+    for form in ("folded OpenVINO", "folded OpenVINO int8"):
+        times = {row.metric: row.median for row in rows if row.form == form}
+        assert all(times[kind] > 0 for kind in KINDS)
+        assert sum(times[kind] for kind in KINDS) == pytest.approx(times[TOTAL])
+    (limit,) = (row for row in rows if row.form == LIMIT)
+    assert limit.median > 0
 
 
 @pytest.mark.slow
@@ -128,7 +141,7 @@ def test_all_runs_each_suite_in_a_process_and_names_those_that_failed(
     with pytest.raises(SystemExit, match=r"^failed: memory$"):
         command(monkeypatch, "all", "--quick", "--out", tmp_path)
     assert [arguments[2] for arguments in started] == [*run.SUITES]
-    assert len(run.SUITES) == 7
+    assert len(run.SUITES) == 8
     assert all(arguments[3:] == ["--quick", "--out", str(tmp_path)] for arguments in started)
 
 
