@@ -18,6 +18,7 @@ from mmvan.deploy.graphs import (
     default_part,
     normalisation_of,
     replace_upsamples,
+    require_any_size,
 )
 from mmvan.deploy.loading import load_model
 from mmvan.deploy.measure import evaluate, medians
@@ -95,6 +96,8 @@ class Export:
             request.config, request.checkpoint, request.overrides, request.part
         )
         part = request.part or default_part(self.cfg)
+        if request.dynamic and part == "whole":
+            require_any_size(self.model, request.format)
         self.reference, outputs = build_graph(self.model, self.cfg, part)
         self.contract = _contract_of(request, self.cfg, self.meta, part, outputs)
 

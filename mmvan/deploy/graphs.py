@@ -163,6 +163,27 @@ def build_graph(model: nn.Module, cfg: Config, part: str) -> tuple[ExportGraph, 
     return graph, tuple(f"map_{i}" for i in range(count))
 
 
+def require_any_size(model: nn.Module, name: str) -> None:
+    """Check that the graph of a model can be for pictures of any size.
+
+    Args:
+        model: The model.
+        name: The format of the file.
+
+    Raises:
+        DeployError: A part pools a map to some cells, which ONNX has for maps of one size alone.
+    """
+    if name not in ("onnx", "openvino"):
+        return
+    for path, module in model.named_modules():
+        if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1)):
+            raise DeployError(
+                f"--dynamic --format {name}: {path} pools maps of any size to "
+                f"{module.output_size} cells a side, for which ONNX has no operator. Leave out "
+                "--dynamic and give --shape H W, or take --part features"
+            )
+
+
 def default_part(cfg: Config) -> str:
     """All of a model where that can be exported, else backbone and neck."""
     return "features" if task_of(cfg) == "detection" else "whole"
@@ -174,8 +195,8 @@ def _whole_of(model: nn.Module, task: str) -> Callable[[Any, Tensor], tuple[Tens
     if task == "segmentation" and _is_plain_segmentor(model):
         return _segment
     raise DeployError(
-        f"--part whole: {type(model).__name__} finds a varying number of objects per picture, by "
-        "operators that the runtimes lack. Export --part features; mmvan.deploy.split runs the "
+        f"--part whole: the heads of {type(model).__name__} in this config use operators that the "
+        "runtimes lack. Export --part features; of a detector mmvan.deploy.split then runs the "
         "heads in PyTorch."
     )
 

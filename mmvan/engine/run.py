@@ -9,7 +9,6 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from mmvan.data.check import check_datasets
-from mmvan.engine.allocator import keep_freed_memory
 from mmvan.engine.batch import batch_of, describe_batch, divide_base_batch, loader_batch_size
 from mmvan.engine.config import task_of
 from mmvan.engine.device import DEVICES, check_gpu_count
@@ -100,8 +99,6 @@ def prepare(
     processes.announce(start_line(cfg, processes, device, training=training))
     if training:
         divide_base_batch(cfg, batch_of(cfg, processes).accumulation)
-    if on_cpu and not training:  # Training was not measured faster by it.
-        keep_freed_memory()
     if on_cpu and processes.distributed:
         use_cpu_data_parallel(cfg)
         start_gloo(cfg, processes)

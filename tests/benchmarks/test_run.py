@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import run
+import scaling
 from breakdown import KINDS, LIMIT, TOTAL
 from goals import is_right
 from startup import METRICS
@@ -18,6 +19,8 @@ EXPORTED = ("ONNX Runtime", "ONNX Runtime int8", "OpenVINO", "OpenVINO default",
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     monkeypatch.setattr("sys.argv", ["run.py", *map(str, arguments)])
+    # `--device cpu` hides the GPUs of its process, which other tests live in too.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     run.main()
 
 
@@ -111,6 +114,7 @@ def test_operators_agree_in_every_backend_layout_and_dtype(
 def test_every_size_goes_through_every_form(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scaling, "keep_freed_memory", lambda: True)  # It would bind this process.
     rows = quick("scaling", tmp_path, monkeypatch).rows
     assert [(row.size, row.form) for row in rows] == [
         (size, form)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from torch import nn
 
 from mmvan.data.sample import prepare
 from mmvan.deploy.contract import Contract
 from mmvan.deploy.export import DifferenceError, Export
 from mmvan.deploy.formats import FORMATS
+from mmvan.deploy.graphs import require_any_size
 from mmvan.deploy.pictures import draw_pictures
 from mmvan.deploy.runtimes import open_runtime
 from mmvan.deploy.verify import TOLERANCES
@@ -225,8 +227,17 @@ def test_what_cannot_be_is_refused(case: str, checkpoints: dict[str, Path], tmp_
 
 def test_a_detector_is_not_exported_whole(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     asked = request("detection", checkpoints["detection"], "onnx", tmp_path, part="whole")
-    with pytest.raises(DeployError, match=r"MaskRCNN finds a varying number of objects"):
+    with pytest.raises(DeployError, match=r"heads of MaskRCNN .*--part features"):
         Export(asked)
+
+
+@pytest.mark.parametrize("name", ("onnx", "openvino"))
+def test_pooling_to_cells_has_no_dynamic_graph(name: str) -> None:
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d(3))
+    with pytest.raises(DeployError, match=r"1 pools maps of any size to 3 cells a side"):
+        require_any_size(head, name)
+    require_any_size(head, "torch-export")
+    require_any_size(head[:1], name)
 
 
 def test_a_missing_checkpoint_or_folder_is_named(
