@@ -145,19 +145,13 @@ class VAN(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.arch = get_arch(arch)
-        num_stages = len(self.arch.depths)
         _check_rate("drop_rate", drop_rate)
         _check_rate("drop_path_rate", drop_path_rate)
         _check_switch("with_cp", with_cp, "lean")
         _check_switch("channels_last", channels_last, "auto")
-        self.out_indices = _check_out_indices(out_indices, num_stages)
+        self.out_indices = _check_out_indices(out_indices, len(self.arch.depths))
         num_built = max(self.out_indices) + 1
-        if not -1 <= frozen_stages < num_built:
-            raise ModelError(
-                f"frozen_stages must be between -1 (none) and {num_built - 1}, the last stage "
-                f"that out_indices={self.out_indices} builds, got {frozen_stages}"
-            )
-        self.frozen_stages = frozen_stages
+        self.frozen_stages = _check_frozen_stages(frozen_stages, self.out_indices)
         self.norm_eval = norm_eval
         self.channels_last = channels_last
 
@@ -170,8 +164,7 @@ class VAN(BaseModule):
             "lean": with_cp == "lean",
         }
         out_norm_cfg = dict(out_norm_cfg or {"type": "LN", "eps": 1e-6})
-        last_block = max(sum(self.arch.depths) - 1, 1)
-        drop_paths = [drop_path_rate * i / last_block for i in range(last_block + 1)]
+        drop_paths = _drop_paths(self.arch, drop_path_rate)
         stages = [
             _build_stage(
                 self.arch, i, in_channels, drop_paths, block_cfg, out_norm_cfg, with_cp is True
@@ -256,6 +249,12 @@ class VAN(BaseModule):
         for stage in self.stages[: self.frozen_stages + 1]:
             stage.eval()
             stage.requires_grad_(False)
+
+
+def _drop_paths(arch: Arch, rate: float) -> list[float]:
+    """The probability of each block, from 0 to the rate."""
+    last_block = max(sum(arch.depths) - 1, 1)
+    return [rate * i / last_block for i in range(last_block + 1)]
 
 
 def _build_stage(
@@ -350,3 +349,13 @@ def _check_out_indices(out_indices: Sequence[int] | None, num_stages: int) -> tu
     if not chosen or len(set(chosen)) != len(chosen) or not set(chosen) <= set(stages):
         raise ModelError(f"out_indices must be a non-empty subset of {stages}, got {out_indices!r}")
     return chosen
+
+
+def _check_frozen_stages(frozen_stages: int, out_indices: tuple[int, ...]) -> int:
+    last = max(out_indices)
+    if not -1 <= frozen_stages <= last:
+        raise ModelError(
+            f"frozen_stages must be between -1 (none) and {last}, the last stage that "
+            f"out_indices={out_indices} builds, got {frozen_stages}"
+        )
+    return frozen_stages

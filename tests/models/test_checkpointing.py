@@ -1,17 +1,16 @@
 """What activation checkpointing keeps, and that it computes the same."""
 
 from itertools import product
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmvan import VAN
 from mmvan.models.checkpointing import checkpoint_block, checkpoint_region
 from mmvan.ops import use_backend
+from tests.models.operators import Operators
 
 ARCH = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
 BLOCKS = 5
@@ -46,22 +45,11 @@ def test_what_is_kept(arch: str, channels_last: bool) -> None:
     assert whole < 0.07 * plain
 
 
-class PointwiseConvolutions(TorchDispatchMode):
-    """Counts the 1x1 convolutions that are computed while it is active."""
-
-    count = 0
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func is torch.ops.aten.convolution.default:
-            weight, groups = args[1], args[-1]
-            self.count += groups == 1 and weight.shape[2:] == (1, 1)
-        return func(*args, **kwargs or {})
+def pointwise_convolutions(operators: Operators) -> int:
+    """How many 1x1 convolutions there were."""
+    convolution = torch.ops.aten.convolution.default
+    of = [args for func, args in operators.calls if func is convolution]
+    return sum(args[-1] == 1 and args[1].shape[2:] == (1, 1) for args in of)
 
 
 @pytest.mark.parametrize(("with_cp", "repeated"), ((False, 0), ("lean", 1), (True, 5)))
@@ -70,11 +58,12 @@ def test_only_the_cheapest_1x1_of_a_lean_block_runs_twice(
 ) -> None:
     """That inside the large kernel attention, of C x C weights; a block has five 1x1."""
     model = VAN(ARCH, with_cp=with_cp)
-    with PointwiseConvolutions() as forward:
+    with Operators() as forward:
         outputs = model(torch.randn(2, 3, 33, 38))
-    with PointwiseConvolutions() as backward:
+    with Operators() as backward:
         sum(out.sum() for out in outputs).backward()
-    assert (forward.count, backward.count) == (5 * BLOCKS, repeated * BLOCKS)
+    counts = pointwise_convolutions(forward), pointwise_convolutions(backward)
+    assert counts == (5 * BLOCKS, repeated * BLOCKS)
 
 
 @pytest.mark.parametrize("with_cp", ("lean", True))

@@ -1,33 +1,13 @@
 """The output norm: the formula, in the layout of its input, without a copy where it needs none."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmvan.models.layers import LayerNorm2d
+from tests.models.operators import Operators
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
-
-
-class Operators(TorchDispatchMode):
-    """The names of the operators that ran while it was active."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        self.names.append(func.name())
-        return func(*args, **kwargs or {})
 
 
 def run(layout: torch.memory_format) -> tuple[LayerNorm2d, Tensor, Tensor, list[str]]:
@@ -40,7 +20,7 @@ def run(layout: torch.memory_format) -> tuple[LayerNorm2d, Tensor, Tensor, list[
     with Operators() as operators:
         out = norm(x)
         out.backward(gradient)
-    return norm, x, out, operators.names
+    return norm, x, out, [func.name() for func, _ in operators.calls]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
