@@ -50,10 +50,10 @@ def measure(settings: Settings) -> list[Measurement]:
 
 def _measure_case(arch: str, batch: int, size: int, settings: Settings) -> list[Measurement]:
     model = fold(our_van(arch, mmpretrain_van(arch)))
-    pictures = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)
+    inputs = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)
     repeats = settings.repeat(_REPEATS)
     with TemporaryDirectory() as folder:
-        deployment = Deployment(model, pictures, settings.threads, Path(folder), is_ours=True)
+        deployment = Deployment(model, inputs, settings.threads, Path(folder), is_ours=True)
         forms = {
             ("folded OpenVINO", "float32"): _profile(deployment, repeats, quantized=False),
             ("folded OpenVINO int8", "int8"): _profile(deployment, repeats, quantized=True),

@@ -1,12 +1,12 @@
-"""How many pictures a second one core makes ready, in each recipe's pipelines, step by step.
+"""How many images a second one core makes ready, in each recipe's pipelines, step by step.
 
     python benchmarks/run.py data_loading
     python benchmarks/data_loading.py --images ~/photographs   # your own; writes no table
 
-Pictures are generated, of the size that is usual in the data set, and read from the page cache.
+Images are generated, of the size that is usual in the dataset, and read from the page cache.
 Times are those of the processor, so that what else the machine computes hardly counts. The
 difference is the mean one of the network's inputs from the baseline's, in grey levels; training on
-reduced pictures has none, because crops are drawn in their pixels.
+reduced images has none, because crops are drawn in their pixels.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from images import annotate, write_images
 from mmengine.registry import FUNCTIONS, TRANSFORMS, init_default_scope
-from pictures import annotate, write_pictures
 from settings import Settings
 from table import Measurement
 from timing import Spread, spread
@@ -56,18 +56,18 @@ _TRAINING_COST = 3
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe on pictures of one size.
+    """A recipe on images of one size.
 
     Args:
         config: Of the recipe, below the folder of configs.
-        pictures: What they are like.
+        images: What they are like.
         size: Width and height in pixels.
         count: How many there are.
         beside_gpus: Whether to tell how many cores GPUs of published speed need.
     """
 
     config: str
-    pictures: str
+    content: str
     size: tuple[int, int]
     count: int = 16
     beside_gpus: bool = False
@@ -96,7 +96,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Result:
-    """Milliseconds per picture of the steps of a pipeline, and what it gave to the network."""
+    """Milliseconds per image of the steps of a pipeline, and what it gave to the network."""
 
     times: Mapping[str, Spread]
     inputs: Sequence[Tensor]
@@ -111,7 +111,7 @@ class Loader:
         self.samples = samples
 
     def run(self, turn: int) -> tuple[dict[str, float], list[Tensor]]:
-        """Milliseconds per picture of each step and of all, and the inputs of the network."""
+        """Milliseconds per image of each step and of all, and the inputs of the network."""
         # In each turn all loaders draw the same crops and augmentations: those differ in cost.
         random.seed(turn)
         np.random.seed(turn)
@@ -119,8 +119,8 @@ class Loader:
         ready = [self._run_one(sample, times) for sample in copy.deepcopy(self.samples)]
         _clock("collate", times, partial(self.collate, ready))
         times[WHOLE] = sum(times.values())
-        per_picture = {name: 1e3 * seconds / len(ready) for name, seconds in times.items()}
-        return per_picture, [picture["inputs"] for picture in ready]
+        per_image = {name: 1e3 * seconds / len(ready) for name, seconds in times.items()}
+        return per_image, [image["inputs"] for image in ready]
 
     def _run_one(self, results: Any, times: dict[str, float]) -> Any:
         for number, step in enumerate(self.steps, start=1):
@@ -143,13 +143,13 @@ def measure(settings: Settings) -> list[Measurement]:
     for case in CASES:
         made = _tiny(case) if settings.quick else case
         with tempfile.TemporaryDirectory() as folder:
-            pictures = write_pictures(Path(folder), made.count, *made.size)
-            rows += measure_case(made, pictures, Path(folder), chosen, settings.repeat(_REPEATS))
+            files = write_images(Path(folder), made.count, *made.size)
+            rows += measure_case(made, files, Path(folder), chosen, settings.repeat(_REPEATS))
     return rows
 
 
 def _tiny(case: Case) -> Case:
-    return replace(case, pictures=f"96 x 72 for {case.pictures}", size=(96, 72), count=2)
+    return replace(case, content=f"96 x 72 for {case.content}", size=(96, 72), count=2)
 
 
 def available(forms: Sequence[str]) -> list[str]:
@@ -163,13 +163,13 @@ def available(forms: Sequence[str]) -> list[str]:
 
 
 def measure_case(
-    case: Case, pictures: Sequence[Path], folder: Path, chosen: Sequence[str], repeats: int
+    case: Case, files: Sequence[Path], folder: Path, chosen: Sequence[str], repeats: int
 ) -> list[Measurement]:
     """A recipe's pipelines for training and for tests.
 
     Args:
         case: The recipe.
-        pictures: What its pipelines read.
+        files: What its pipelines read.
         folder: For the annotations that they read too.
         chosen: The forms to measure.
         repeats: How often.
@@ -179,7 +179,7 @@ def measure_case(
     cfg = load_config(str(config_dir() / case.config), None, list(SPLITS.values()))
     init_default_scope(cfg.default_scope)
     task = "panoptic" if "panoptic" in case.recipe else task_of(cfg)
-    samples = [annotate(task, path, folder) for path in pictures]
+    samples = [annotate(task, path, folder) for path in files]
     rows = []
     for split, key in SPLITS.items():
         forms = _forms(innermost_dataset(cfg[key]).pipeline, task)
@@ -229,7 +229,7 @@ def _take_turns(loaders: Mapping[str, Loader], repeats: int) -> dict[str, Result
 def _rows(case: Case, split: str, results: Mapping[str, Result]) -> list[Measurement]:
     common: dict[str, Any] = {
         "suite": SUITE,
-        "case": f"{case.recipe}, {split}, {case.pictures}",
+        "case": f"{case.recipe}, {split}, {case.content}",
         "arch": case.recipe,
         "batch": case.count,
         "size": 0,
@@ -264,7 +264,7 @@ def _values(
     case: Case, form: str, split: str, times: Mapping[str, Spread]
 ) -> list[tuple[str, str, Spread]]:
     """Metrics with their units."""
-    values = [(step, "ms per picture", value) for step, value in times.items()]
+    values = [(step, "ms per image", value) for step, value in times.items()]
     values.append((SPEED, "images/s", _speed(times[WHOLE])))
     if form == RECIPE and case.beside_gpus:
         values += [
@@ -278,10 +278,10 @@ def _values(
     return values
 
 
-def _speed(time_per_picture: Spread) -> Spread:
-    values = asdict(time_per_picture)
+def _speed(time_per_image: Spread) -> Spread:
+    values = asdict(time_per_image)
     inverse = {"median": "median", "p20": "p80", "p80": "p20"}
-    return replace(time_per_picture, **{key: 1e3 / values[of] for key, of in inverse.items()})
+    return replace(time_per_image, **{key: 1e3 / values[of] for key, of in inverse.items()})
 
 
 def _scaled(value: Spread, factor: float) -> Spread:
@@ -303,7 +303,7 @@ def _difference(inputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 
 def main() -> None:
-    """Measure classification on the user's own pictures and print it.
+    """Measure classification on the user's own images and print it.
 
     Raises:
         ConfigError: The folder has no JPEG files.
@@ -312,11 +312,11 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="folder of JPEG files")
     parser.add_argument("--repeats", type=int, default=_REPEATS)
     args = parser.parse_args()
-    pictures = sorted(args.images.glob("*.jp*g"))[:64]
-    if not pictures:
+    files = sorted(args.images.glob("*.jp*g"))[:64]
+    if not files:
         raise ConfigError(f"--images {args.images}: expected JPEG files (*.jpg, *.jpeg) in it")
-    case = replace(CASES[0], pictures=f"{len(pictures)} of {args.images}", count=len(pictures))
-    for row in measure_case(case, pictures, args.images, available(FORMS), args.repeats):
+    case = replace(CASES[0], content=f"{len(files)} of {args.images}", count=len(files))
+    for row in measure_case(case, files, args.images, available(FORMS), args.repeats):
         ratio = f" ({row.ratio:.2f} of {LIBRARIES})" if row.ratio else ""
         print(f"{row.case}: {row.form}: {row.metric}: {row.median:.2f} {row.unit}{ratio}")
 

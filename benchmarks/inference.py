@@ -101,18 +101,18 @@ def _cases(settings: Settings) -> Sequence[Case]:
 
 
 def _deployments(case: Case, settings: Settings, folder: Path) -> dict[str, Deployment]:
-    """The networks of a case, with the same weights, on the same pictures."""
+    """The networks of a case, with the same weights, on the same images."""
     peer = other_network(case.arch) if case.arch in OTHERS else mmpretrain_van(case.arch)
     networks = {"mmpretrain": peer}
     if case.arch not in OTHERS:
         ours = our_van(case.arch, peer)
         networks |= {"ours": ours, "folded": fold(ours)}
     shape = (case.batch, 3, case.size, case.size)
-    pictures = torch.randint(256, shape, dtype=torch.uint8).to(settings.device)
+    images = torch.randint(256, shape, dtype=torch.uint8).to(settings.device)
     return {
         name: Deployment(
             model=model.to(settings.device),
-            pictures=pictures,
+            pixels=images,
             threads=settings.threads,
             folder=folder / name,
             is_ours=name != "mmpretrain",

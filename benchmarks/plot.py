@@ -1,4 +1,4 @@
-"""The pictures of the report: accuracy against throughput, and the goals."""
+"""The images of the report: accuracy against throughput, and the goals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -145,7 +145,7 @@ def _machine(conditions: Conditions) -> str:
 
 
 _NAMED = ("torch", "mmpretrain", "onnxruntime", "openvino")
-PICTURES: Mapping[str, Callable[[Tables, str, Path], None]] = {
+IMAGES: Mapping[str, Callable[[Tables, str, Path], None]] = {
     "accuracy": draw_accuracy,
     "goals": draw_goals,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from goals import GOALS, TOLERANCES, Found, Goal, Tables, find, is_right, reached
 from inference import SUITE, TIME
-from plot import PICTURES
+from plot import IMAGES
 from table import Conditions, Measurement, Table, read_table
 
 from mmvan.errors import DataError
@@ -23,7 +23,7 @@ Speed and memory of VAN on one machine: ours in all its forms beside mmpretrain'
 the networks that a user would take instead. This page is made from the CSV files beside it.
 
     python benchmarks/run.py all      # measures everything on this machine, about 25 minutes
-    python benchmarks/run.py report   # writes this page and the pictures
+    python benchmarks/run.py report   # writes this page and the images
 
 Instead of `all`, `run.py` takes one of `ops`, `inference`, `breakdown`, `training`, `memory`,
 `startup`, `scaling` and `data_loading`. `--only 'folded*'` measures some forms; `--repeats`,
@@ -38,7 +38,7 @@ relative to the largest. A form whose difference is beyond the tolerance of its 
 is marked **wrong** and counts for nothing. Weights are random: they have no influence on speed.
 
 *folded* is the form of `mmvan.deploy.fold`; ONNX Runtime and OpenVINO run it as exported by
-`mmvan.deploy`, and mmpretrain's network as exported by PyTorch. Our files take uint8 pictures and
+`mmvan.deploy`, and mmpretrain's network as exported by PyTorch. Our files take uint8 images and
 normalise them, mmpretrain's take normalised ones. *lean* and *with_cp* are the two kinds of
 activation checkpointing. Our operators choose their backend themselves, as for any user.
 
@@ -53,14 +53,14 @@ gain, and only fewer bits per number help."""
 
 
 def write_report(folder: Path) -> None:
-    """Write the page and the pictures of the tables in a folder.
+    """Write the page and the images of the tables in a folder.
 
     Raises:
         DataError: There are no tables, or one cannot be read.
     """
     tables = load_tables(folder)
-    for name, device in pictures_of(tables):
-        PICTURES[name](tables, device, folder / f"{name}_{device}.png")
+    for name, device in images_of(tables):
+        IMAGES[name](tables, device, folder / f"{name}_{device}.png")
     (folder / PAGE).write_text(make_page(tables), "utf-8")
     print(f"{folder / PAGE}: written")
 
@@ -101,10 +101,10 @@ def devices_of(tables: Tables) -> list[str]:
     return [device for device in DEVICES if any(key[1] == device for key in tables)]
 
 
-def pictures_of(tables: Tables) -> list[tuple[str, str]]:
-    """Names and devices of the pictures: what they show is known where inference was measured."""
+def images_of(tables: Tables) -> list[tuple[str, str]]:
+    """Names and devices of the images: what they show is known where inference was measured."""
     return [
-        (name, device) for name, device in product(PICTURES, DEVICES) if (SUITE, device) in tables
+        (name, device) for name, device in product(IMAGES, DEVICES) if (SUITE, device) in tables
     ]
 
 
@@ -115,7 +115,7 @@ def make_page(tables: Tables) -> str:
     for device in devices_of(tables):
         parts += [
             f"![{name}, {device}]({name}_{device}.png)"
-            for name, of in pictures_of(tables)
+            for name, of in images_of(tables)
             if of == device
         ]
         for suite, (title, make) in SECTIONS.items():
@@ -229,7 +229,7 @@ def _setting(row: Measurement) -> tuple[str, ...]:
 
 
 def _data_loading(table: Table) -> str:
-    rows = [row for row in table.rows if row.unit != "ms per picture"]
+    rows = [row for row in table.rows if row.unit != "ms per image"]
     return _per_case(
         rows,
         ("form", "what", "median (p20 to p80)", "unit", "ratio"),

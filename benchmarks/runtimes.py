@@ -1,4 +1,4 @@
-"""One network on fixed pictures, in the runtimes that a user can choose from."""
+"""One network on fixed images, in the runtimes that a user can choose from."""
 
 import copy
 import warnings
@@ -28,8 +28,8 @@ class Deployment:
     """A network, ready to be started in any runtime. A started one returns its logits.
 
     Args:
-        model: A classifier in evaluation mode, on the device of the pictures.
-        pictures: RGB, uint8, of shape (N, 3, H, W). A network in PyTorch gets them normalised; on
+        model: A classifier in evaluation mode, on the device of the images.
+        images: RGB, uint8, of shape (N, 3, H, W). A network in PyTorch gets them normalised; on
             a GPU it runs in AMP bfloat16.
         threads: Of every runtime.
         folder: For exported files; made when it is needed.
@@ -38,7 +38,7 @@ class Deployment:
     """
 
     model: nn.Module
-    pictures: Tensor
+    pixels: Tensor
     threads: int
     folder: Path
     is_ours: bool
@@ -91,8 +91,8 @@ class Deployment:
 
     @cached_property
     def images(self) -> Tensor:
-        """The pictures as a network takes them: (N, 3, H, W), float32, contiguous."""
-        return (self.pictures.float() - _MEAN[0]) / _STD[0]
+        """The images as a network takes them: (N, 3, H, W), float32, contiguous."""
+        return (self.pixels.float() - _MEAN[0]) / _STD[0]
 
     def _onnxruntime(self, file: Path) -> Step:
         import onnxruntime
@@ -122,8 +122,8 @@ class Deployment:
 
     @property
     def file_input(self) -> Tensor:
-        """The pictures as the exported file takes them."""
-        return self.pictures if self.is_ours else self.images
+        """The images as the exported file takes them."""
+        return self.pixels if self.is_ours else self.images
 
     @cached_property
     def _onnx(self) -> Path:
@@ -132,7 +132,7 @@ class Deployment:
         if self.is_ours:
             normalisation = Normalisation(_MEAN, _STD, to_bgr=False, divisor=1, pad_value=0)
             graph = ExportGraph(copy.deepcopy(self.model), _logits, normalisation)
-            write_onnx(graph.eval(), self.pictures, self._contract("fp32"), file)
+            write_onnx(graph.eval(), self.pixels, self._contract("fp32"), file)
             return file
         with warnings.catch_warnings():  # PyTorch's faster graph is made by its older exporter.
             warnings.simplefilter("ignore")
@@ -141,7 +141,7 @@ class Deployment:
         return file
 
     def _quantize(self, *, for_onnxruntime: bool) -> Path:
-        """Quantize to int8 as ``tools/export.py`` does, calibrated on the pictures."""
+        """Quantize to int8 as ``tools/export.py`` does, calibrated on the images."""
         file = self.folder / ("int8.onnx" if for_onnxruntime else "int8_inputs.onnx")
         arrays = [self.file_input.numpy()]
         contract = self._contract("int8")
@@ -149,7 +149,7 @@ class Deployment:
         return file
 
     def _contract(self, precision: str) -> Contract:
-        batch, _, height, width = self.pictures.shape
+        batch, _, height, width = self.pixels.shape
         return Contract(
             task="classification",
             part="whole",

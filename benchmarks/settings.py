@@ -15,7 +15,7 @@ class Settings:
         device: ``cpu`` or ``cuda``.
         threads: Threads of every form.
         repeats: How often each step is measured; None for the suite's own number.
-        quick: Tiny networks and pictures: shows that everything runs, and measures nothing.
+        quick: Tiny networks and images: shows that everything runs, and measures nothing.
         only: Patterns of the forms to measure, as in ``folded*``; empty for all.
     """
 

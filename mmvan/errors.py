@@ -1,4 +1,4 @@
-"""What a user can mend: every error that mmvan raises for its input, by what is at fault."""
+"""What a user can fix: every error that mmvan raises for its input, by what is at fault."""
 
 import difflib
 from collections.abc import Iterable

@@ -24,7 +24,7 @@ SIZE = (64, 64)
 
 
 def samples(library: str) -> list[BaseDataElement]:
-    """Ground truth of two pictures, in the library's own structures."""
+    """Ground truth of two images, in the library's own structures."""
     if library == "mmpretrain":
         from mmpretrain.structures import DataSample
 

@@ -37,7 +37,7 @@ class Task:
         metric: Name of the metric in the test log.
         scale: What the logged metric is multiplied by to give a percentage.
         goal: What the demo should reach on the held-out samples, in percent.
-        real: Config of the real thing, its data set, and its published result.
+        real: Config of the real thing, its dataset, and its published result.
     """
 
     name: str
@@ -113,7 +113,7 @@ def train(task: Task, out: Path, processes: int) -> None:
 
 def evaluate(task: Task, out: Path) -> dict[str, float]:
     """Evaluate the last checkpoint on the held-out samples, and draw beside the ground truth."""
-    test_dir, drawn = out / f"{task.name}_test", out / f"{task.name}_pictures"
+    test_dir, drawn = out / f"{task.name}_test", out / f"{task.name}_images"
     checkpoint = Path((task.work_dir / "last_checkpoint").read_text().strip())
     config = str(CONFIGS / f"{task.config}.py")
     places = ["--work-dir", str(test_dir), "--show-dir", str(drawn)]
@@ -137,10 +137,10 @@ def report(results: dict[str, dict[str, float]], seconds: dict[str, float], out:
     (out / "results.md").write_text("\n".join(lines) + "\n")
     (out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     print("\nHeld-out samples:", *lines, sep="\n")
-    print(f"\nPictures: {', '.join(str(out / f'{task.name}.png') for task in TASKS)}")
+    print(f"\nImages: {', '.join(str(out / f'{task.name}.png') for task in TASKS)}")
     print(f"Curves:   {out / 'curves.png'}")
     print("\nThe real thing, on 8 GPUs:\n")
-    print("| data set | command | published |", "|---|---|---|", sep="\n")
+    print("| dataset | command | published |", "|---|---|---|", sep="\n")
     for config, data, published in (task.real for task in TASKS):
         print(f"| {data} | `tools/dist_train.sh configs/{config}.py 8` | {published} |")
     return reached_all

@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Write a model for a runtime, load it again and compare it with PyTorch on "
-        "pictures. The file takes uint8 RGB pictures; docs/deploy.md describes it. Ends with "
+        "images. The file takes uint8 RGB images; docs/deploy.md describes it. Ends with "
         "status 1, and leaves no file, if the two differ by more than the precision explains."
     )
     add = parser.add_argument
@@ -32,18 +32,18 @@ def parse_args() -> argparse.Namespace:
         "whole, of detectors features)",
     )
     add("--fold", action="store_true", help="fold the normalisations into the convolutions")
-    add("--dynamic", action="store_true", help="any number of pictures of any size")
+    add("--dynamic", action="store_true", help="any number of images of any size")
     add("--shape", type=int, nargs=2, metavar=("H", "W"), help="default: as the config tests")
-    add("--batch", type=int, default=1, help="pictures per call, without --dynamic (default: 1)")
+    add("--batch", type=int, default=1, help="images per call, without --dynamic (default: 1)")
     add("--precision", choices=PRECISIONS, default="fp32")
-    add("--calibrate", type=Path, metavar="DIR", help="pictures that set the ranges of int8")
-    add("--images", type=Path, metavar="DIR", help="pictures to compare on (default: drawn ones)")
+    add("--calibrate", type=Path, metavar="DIR", help="images that set the ranges of int8")
+    add("--images", type=Path, metavar="DIR", help="images to compare on (default: drawn ones)")
     add(
         "--evaluate",
         type=int,
         default=500,
         metavar="N",
-        help="pictures of the config's test set, on which int8 is evaluated (default: 500)",
+        help="images of the config's test set, on which int8 is evaluated (default: 500)",
     )
     add("--threads", type=int, help="of the runtime (default: its own choice)")
     add("--verify-only", action="store_true", help="write nothing: compare the file --out")

@@ -1,4 +1,4 @@
-"""Run an exported file on pictures: ``python tools/infer_exported.py van.onnx PICTURES``."""
+"""Run an exported file on images: ``python tools/infer_exported.py van.onnx IMAGES``."""
 
 import argparse
 from pathlib import Path
@@ -11,20 +11,18 @@ from mmvan.engine.errors import run_command
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description="Run a file that tools/export.py wrote, in its own runtime, on all pictures of "
-        "a folder: the five best classes as CSV, masks and coloured pictures, or maps as .npz."
+        description="Run a file that tools/export.py wrote, in its own runtime, on all images of "
+        "a folder: the five best classes as CSV, masks and coloured images, or maps as .npz."
     )
     add = parser.add_argument
     add("model", type=Path, help="the .onnx, .xml, .pt or .pt2; .pt and .pt2 can execute code")
-    add("pictures", type=Path, help="folder, searched with all folders below it")
+    add("images", type=Path, help="folder, searched with all folders below it")
     add(
         "--out",
         type=Path,
         help="CSV, or folder (default: beside the working folder's files, named as the model)",
     )
-    add(
-        "--batch", type=int, default=8, help="pictures per call, where the file allows (default: 8)"
-    )
+    add("--batch", type=int, default=8, help="images per call, where the file allows (default: 8)")
     add("--threads", type=int, help="of the runtime (default: its own choice)")
     return parser.parse_args()
 
@@ -40,7 +38,7 @@ def main() -> None:
         f"{args.model}: {contract.task}, {contract.part}, {contract.precision}, outputs "
         f"{', '.join(contract.outputs)}; from {contract.checkpoint}"
     )
-    summary = run_folder(runtime, args.pictures, out, args.batch)
+    summary = run_folder(runtime, args.images, out, args.batch)
     print(*summary.lines(), f"results: {out}", sep="\n")
 
 

@@ -1,4 +1,4 @@
-"""Prepare a data set: ``python tools/prepare_dataset.py coco --source ~/downloads``."""
+"""Prepare a dataset: ``python tools/prepare_dataset.py coco --source ~/downloads``."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ CUSTOM = "custom"
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description="Bring a data set into the layout that the configs expect, look at every file "
+        description="Bring a dataset into the layout that the configs expect, look at every file "
         "of it, and write what loaders need. Nothing is downloaded, overwritten or lost; what is "
         "there already is kept, so that an interrupted run can be repeated."
     )
@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
         command = commands.add_parser(name, help=data.needs, description=data.needs)
         add_options(command, Path(data.target))
     description = (
-        "Make a data set and a config from a folder of pictures per class, from pictures with "
-        "--annotations in COCO's format, or from pictures with --masks."
+        "Make a dataset and a config from a folder of images per class, from images with "
+        "--annotations in COCO's format, or from images with --masks."
     )
     command = commands.add_parser(CUSTOM, help=description, description=description)
     add_options(command, Path("data/custom"))
@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_options(parser: argparse.ArgumentParser, target: Path) -> None:
-    """Declare what all data sets share."""
+    """Declare what all datasets share."""
     add = parser.add_argument
     add(
         "--source",
@@ -72,14 +72,14 @@ def add_options(parser: argparse.ArgumentParser, target: Path) -> None:
         "--workers",
         type=int,
         default=os.cpu_count() or 1,
-        help="processes that look into pictures (default: %(default)s); 0 starts none",
+        help="processes that look into images (default: %(default)s); 0 starts none",
     )
-    add("--no-decode", action="store_true", help="do not look into pictures and label maps")
-    add("--partial", action="store_true", help="accept a part of the data set")
+    add("--no-decode", action="store_true", help="do not look into images and label maps")
+    add("--partial", action="store_true", help="accept a part of the dataset")
 
 
 def add_custom_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what only data sets of one's own have."""
+    """Declare what only custom datasets have."""
     add = parser.add_argument
     add(
         "--annotations",
@@ -87,7 +87,7 @@ def add_custom_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="JSON",
-        help="a COCO annotation file for the pictures, or one to train on and one to validate on",
+        help="a COCO annotation file for the images, or one to train on and one to validate on",
     )
     add(
         "--masks",
@@ -95,7 +95,7 @@ def add_custom_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="DIR_OR_ARCHIVE",
-        help="label maps: PNG files named as their pictures, label i for the i-th class from 0, "
+        help="label maps: PNG files named as their images, label i for the i-th class from 0, "
         "255 for no class",
     )
     add("--classes", type=Path, metavar="FILE", help="class names for --masks, one on each line")
@@ -103,7 +103,7 @@ def add_custom_options(parser: argparse.ArgumentParser) -> None:
         "--val-ratio",
         type=float,
         default=Choice.ratio,
-        help="share of the pictures to validate on where it is not given (default: %(default)s)",
+        help="share of the images to validate on where it is not given (default: %(default)s)",
     )
     add("--seed", type=int, default=Choice.seed, help="choose other ones (default: %(default)s)")
 
@@ -128,10 +128,10 @@ def main() -> None:
 
 
 def prepare_custom(options: Options, args: argparse.Namespace) -> str:
-    """Prepare a data set of one's own, in the form that the options name."""
+    """Prepare a custom dataset, in the form that the options name."""
     choice = Choice(args.val_ratio, args.seed)
     if not options.sources:
-        raise DataError("custom: --source is missing. Name the folders or archives of the pictures")
+        raise DataError("custom: --source is missing. Name the folders or archives of the images")
     if args.annotations and args.masks:
         raise DataError("custom: --annotations and --masks exclude each other")
     if len(args.annotations) > 2:

@@ -1,4 +1,4 @@
-"""Makes small data sets in the formats of ImageNet, COCO and ADE20K, to try everything with."""
+"""Makes small datasets in the formats of ImageNet, COCO and ADE20K, to try everything with."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--out",
         type=Path,
         default=Path("data/sample"),
-        help="directory of the sample data sets (default: %(default)s)",
+        help="directory of the sample datasets (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the pictures")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the images")
     parser.add_argument(
-        "--task", choices=["all", *SAMPLE_TASKS], default="all", help="which data set to make"
+        "--task", choices=["all", *SAMPLE_TASKS], default="all", help="which dataset to make"
     )
     parser.add_argument(
         "--size",
         type=int,
         nargs=2,
         metavar=("TRAIN", "VAL"),
-        help="number of training and validation pictures, for classification of each class "
+        help="number of training and validation images, for classification of each class "
         f"(default: {', '.join(f'{n} {t.counts}' for n, t in SAMPLE_TASKS.items())})",
     )
     parser.add_argument(
-        "--force", action="store_true", help="make the data sets again even if they are complete"
+        "--force", action="store_true", help="make the datasets again even if they are complete"
     )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Makes the data sets asked for.
+    """Makes the datasets asked for.
 
     Returns:
         0, or 2 if the request or what is in the output directory does not allow it.

@@ -235,7 +235,7 @@ def run_steps(steps: Sequence[tuple[str, Callable[[], None]]]) -> None:
 
 
 def main() -> int:
-    """Runs the set-up; returns the exit status."""
+    """Runs the setup; returns the exit status."""
     try:
         use_supported_python()
         options = parse_options()

@@ -1,6 +1,6 @@
 # tools/dist_train.sh configs/classification/van_b_custom.py 1
-# VAN-B2 on your own pictures, from ImageNet-1k weights: 1 GPU x 64 images. A template: copy it in
-# this folder, put the pictures into DATA_ROOT/{train,val}/<name of the class>/, edit three lines.
+# VAN-B2 on your own images, from ImageNet-1k weights: 1 GPU x 64 images. A template: copy it in
+# this folder, put the images into DATA_ROOT/{train,val}/<name of the class>/, edit three lines.
 _base_ = [
     "../_base_/models/van_classifier.py",
     "../_base_/datasets/imagenet.py",
@@ -17,19 +17,19 @@ model = dict(
     data_preprocessor=dict(num_classes=num_classes),
     backbone=dict(init_cfg=dict(type="Pretrained", checkpoint=weights)),
     head=dict(num_classes=num_classes),
-    # Mixing pictures is for long trainings on many of them.
+    # Mixing images is for long trainings on many of them.
     train_cfg=None,
 )
-pictures = dict(type="CustomDataset", data_root=data_root, with_label=True)
+images = dict(type="CustomDataset", data_root=data_root, with_label=True)
 train_dataloader = dict(
     batch_size=64,
-    # The pictures may be fewer than a batch.
+    # The images may be fewer than a batch.
     drop_last=False,
-    dataset=dict(_delete_=True, **pictures, data_prefix="train", pipeline=_base_.train_pipeline),
+    dataset=dict(_delete_=True, **images, data_prefix="train", pipeline=_base_.train_pipeline),
 )
 val_dataloader = dict(
     batch_size=64,
-    dataset=dict(_delete_=True, **pictures, data_prefix="val", pipeline=_base_.test_pipeline),
+    dataset=dict(_delete_=True, **images, data_prefix="val", pipeline=_base_.test_pipeline),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(topk=(1,))

@@ -1,7 +1,7 @@
 # tools/dist_train.sh configs/classification/van_h_in22k_in1k_384.py 8
 # VAN-B4, pre-trained on ImageNet-22k, fine-tuned on ImageNet-1k at 384 x 384: 30 epochs, 8 GPUs x
 # 64 images. Expected: top-1 86.6 (arXiv 2202.09741). As in Swin's configs of this step, the test
-# resizes the whole picture to the square, and the rate follows the batch.
+# resizes the whole image to the square, and the rate follows the batch.
 _base_ = "./van_h_in22k_in1k.py"
 
 random_crops = [

@@ -1,5 +1,5 @@
 # tools/dist_train.sh configs/classification/van_t_in1k_sample.py 2
-# VAN-B0 on the sample pictures (tools/prepare_sample_data.py): ten classes, 80 x 80, from scratch,
+# VAN-B0 on the sample images (tools/prepare_sample_data.py): ten classes, 80 x 80, from scratch,
 # in a few minutes on two CPU cores. Strong augmentation is for long trainings: there is none here.
 _base_ = "./van_t_in1k.py"
 

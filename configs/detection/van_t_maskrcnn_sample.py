@@ -13,7 +13,7 @@ categories = (
 )
 palette = [(220, 20, 60), (255, 200, 0), (30, 144, 255), (148, 0, 211), (0, 200, 160)]
 metainfo = dict(classes=categories, palette=palette)
-# A small job: half the width in neck and heads, and fewer proposals per picture.
+# A small job: half the width in neck and heads, and fewer proposals per image.
 width = 128
 model = dict(
     backbone=dict(drop_path_rate=0.0, init_cfg=dict(checkpoint=weights)),

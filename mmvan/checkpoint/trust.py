@@ -10,7 +10,7 @@ _trusting = False
 def trust_pickles() -> None:
     """Let this process execute whatever the checkpoints that it reads ask for.
 
-    For files of one's own that hold more than weights. It cannot be undone in the process.
+    For files that you made and that hold more than weights. It cannot be undone in the process.
     """
     global _trusting
     _trusting = True

@@ -1,1 +1,1 @@
-"""Data on disk: sample data sets to start with, and checks of what a config points to."""
+"""Data on disk: sample datasets to start with, and checks of what a config points to."""

@@ -26,7 +26,7 @@ class RandomResizedCrop(BaseTransform):
         self.crop = TRANSFORMS.build({"type": "mmpretrain.RandomResizedCrop", **settings})
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Replaces the picture by a random part of it."""
+        """Replaces the image by a random part of it."""
         image = results["img"]
         top, left, height, width = self.crop.rand_crop_params(image)
         image = mmcv.imresize(

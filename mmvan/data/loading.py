@@ -1,4 +1,4 @@
-"""Reading pictures for classification: as Pillow does, in less time."""
+"""Reading images for classification: as Pillow does, in less time."""
 
 import functools
 from io import BytesIO
@@ -23,10 +23,10 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
 }
-# Where results have one of these, places are told in pixels of the whole picture.
+# Where results have one of these, places are told in pixels of the whole image.
 _PLACES = ("img_id", "instances", "proposals", "seg_fields", "seg_map_path", "segments_info")
 _END_OF_JPEG = b"\xff\xd9"
-_UPRIGHT = 1  # The EXIF orientation of a picture that is stored as it is seen.
+_UPRIGHT = 1  # The EXIF orientation of an image that is stored as it is seen.
 
 
 @TRANSFORMS.register_module()
@@ -40,14 +40,14 @@ class LoadImage(BaseTransform):
 
     Required key: ``img_path``. Results that have ``img`` already, as those of mmpretrain's
     inferencers, are left as they are. Added keys: ``img`` (height, width, 3) of uint8 in BGR,
-    ``img_shape`` and ``ori_shape``, both (height, width), the latter of the whole picture.
+    ``img_shape`` and ``ori_shape``, both (height, width), the latter of the whole image.
 
     Args:
         color_type: ``color``, or ``color_ignore_orientation`` for the pixels as they are stored,
             whatever orientation EXIF data ask for.
         decoder: Of plain JPEG files: ``cv2``, or ``turbojpeg`` where PyTurboJPEG is installed.
         short_side: Decode plain JPEG files at 1/2, 1/4 or 1/8 of their size where the shorter side
-            is still this many pixels long. It is faster for large pictures and changes the pixels.
+            is still this many pixels long. It is faster for large images and changes the pixels.
             For classification alone, because nothing moves boxes and masks along.
         backend_args: Where MMEngine finds files that are not on a local disk.
 
@@ -67,7 +67,7 @@ class LoadImage(BaseTransform):
         if short_side is not None and (not isinstance(short_side, int) or short_side < 1):
             raise ConfigError(
                 f"mmvan.LoadImage: short_side is {short_side!r}; expected a number of pixels from "
-                "1, or None to decode pictures whole."
+                "1, or None to decode images whole."
             )
         if decoder == "turbojpeg":
             _enable_turbojpeg()
@@ -77,11 +77,11 @@ class LoadImage(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Adds the picture.
+        """Adds the image.
 
         Raises:
             ConfigError: ``short_side`` is set, and the results have boxes or masks.
-            DataError: The file cannot be read, or is no whole picture.
+            DataError: The file cannot be read, or is no whole image.
         """
         if "img" in results:
             return results
@@ -98,7 +98,7 @@ class LoadImage(BaseTransform):
         return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": whole}
 
     def _read(self, content: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The picture, and height and width that it has when it is decoded whole."""
+        """The image, and height and width that it has when it is decoded whole."""
         header = Image.open(BytesIO(content))
         if self._is_plain(header, content):
             image = self._decode_jpeg(content, self._reduction(header))
@@ -139,7 +139,7 @@ class LoadImage(BaseTransform):
         if places:
             raise ConfigError(
                 f"mmvan.LoadImage: short_side is {self.short_side}, and the data have "
-                f"{', '.join(places)}. Boxes and masks belong to whole pictures: reduced ones are "
+                f"{', '.join(places)}. Boxes and masks belong to whole images: reduced ones are "
                 "for classification. Leave short_side out."
             )
 

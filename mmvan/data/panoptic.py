@@ -1,4 +1,4 @@
-"""COCO's panoptic pictures: PNG files whose colours are numbers of segments."""
+"""COCO's panoptic images: PNG files whose colours are numbers of segments."""
 
 import functools
 from typing import Any
@@ -55,7 +55,7 @@ def read_ids(path: str, backend_args: dict[str, Any] | None = None) -> NDArray[n
         Numbers of segments, shape (height, width).
 
     Raises:
-        DataError: The file is missing, or no picture.
+        DataError: The file is missing, or no image.
     """
     try:
         content = np.frombuffer(get(path, backend_args), np.uint8)
@@ -63,5 +63,5 @@ def read_ids(path: str, backend_args: dict[str, Any] | None = None) -> NDArray[n
         raise DataError(f"{path}: no such file; expected a PNG of panoptic segments") from error
     bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if bgr is None:
-        raise DataError(f"{path}: no picture; expected a PNG of panoptic segments")
+        raise DataError(f"{path}: no image; expected a PNG of panoptic segments")
     return decode_ids(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

@@ -34,7 +34,7 @@ class LoadPanopticMasks(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Adds masks and map to the results of a picture; nothing where no annotation is named."""
+        """Adds masks and map to the results of an image; nothing where no annotation is named."""
         if not results.get("seg_map_path"):
             return results
         # Here, because the other tasks' pipelines find their steps without mmdet.

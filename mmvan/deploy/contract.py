@@ -19,18 +19,18 @@ class Contract:
         task: ``classification``, ``detection`` or ``segmentation``.
         part: What of the model is in the file: ``whole``, ``features`` or ``backbone``.
         outputs: Names of the outputs, in order; all are float32.
-        batch: Pictures per call; None for any number.
-        height: Height of the pictures; with ``dynamic`` only what is usual.
-        width: Width of the pictures, as ``height``.
+        batch: Images per call; None for any number.
+        height: Height of the images; with ``dynamic`` only what is usual.
+        width: Width of the images, as ``height``.
         dynamic: Whether batch, height and width may vary from call to call.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         folded: Whether the normalisations are folded into the convolutions.
         mean: What the graph subtracts from each channel, red first; 0 for nothing.
         std: What it then divides by; 1 for nothing.
         classes: Names of the classes in the order of their labels.
-        palette: Colour of each class, where the data set has one.
+        palette: Colour of each class, where the dataset has one.
         scope: Scope of the task library, whose transforms are in ``pipeline``.
-        pipeline: Transforms that make the input of a picture file, as the config tests.
+        pipeline: Transforms that make the input of an image file, as the config tests.
         config: The config file.
         checkpoint: The file or address of the weights.
         version: The mmvan that wrote the file.
@@ -60,7 +60,7 @@ class Contract:
         return json.dumps(asdict(self))
 
     def check_input(self, shape: tuple[int, ...], file: str) -> None:
-        """Check that pictures of a shape are what the graph takes.
+        """Check that images of a shape are what the graph takes.
 
         Raises:
             DeployError: They are not; the message names both shapes.
@@ -70,7 +70,7 @@ class Contract:
         if not fits:
             expected = "(N, 3, H, W)" if self.dynamic else fixed
             raise DeployError(
-                f"{file} takes uint8 pictures of shape {expected}, got {shape}. Export with "
+                f"{file} takes uint8 images of shape {expected}, got {shape}. Export with "
                 "--dynamic for any size, or with --shape and --batch for another one."
             )
 

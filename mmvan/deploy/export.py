@@ -20,18 +20,18 @@ from mmvan.deploy.graphs import (
     replace_upsamples,
     require_any_size,
 )
-from mmvan.deploy.loading import load_model
-from mmvan.deploy.measure import evaluate, medians
-from mmvan.deploy.pictures import (
-    PictureReader,
+from mmvan.deploy.images import (
+    ImageReader,
     batches,
-    draw_pictures,
-    find_pictures,
+    draw_images,
+    find_images,
     fixed_pipeline,
+    image_pipeline,
     natural_shape,
-    picture_pipeline,
     stack,
 )
+from mmvan.deploy.loading import load_model
+from mmvan.deploy.measure import evaluate, medians
 from mmvan.deploy.quantize import quantize
 from mmvan.deploy.runtimes import Array, Runtime, open_runtime
 from mmvan.deploy.verify import (
@@ -46,7 +46,7 @@ from mmvan.engine.config import task_of
 from mmvan.errors import DataError, DeployError
 from mmvan.version import __version__
 
-# Enough to see a defect; more pictures do not make a wrong graph more wrong.
+# Enough to see a defect; more images do not make a wrong graph more wrong.
 _COMPARED = 8
 # What a dynamic graph is traced with: a tracer takes sizes of 1 for constants, and the smallest
 # map, at stride 64, must not have one.
@@ -88,7 +88,7 @@ class Export:
         check_format(request.format, request.precision, request.out)
         if request.precision == "int8" and request.calibrate is None:
             raise DeployError(
-                "--precision int8 needs --calibrate DIR, a folder with some hundred pictures like "
+                "--precision int8 needs --calibrate DIR, a folder with some hundred images like "
                 "those that the model will see, such as a part of the training set"
             )
         self.request = request
@@ -138,19 +138,19 @@ class Export:
         return f"{self.request.out}: {found} (tolerance {tolerance:g})"
 
     def _inputs(self) -> Iterator[list[Array]]:
-        """Pictures in the shapes that the file promises to take."""
-        yield [stack([p], self.contract.batch) for p in self._pictures(self.contract)]
+        """Images in the shapes that the file promises to take."""
+        yield [stack([p], self.contract.batch) for p in self._images(self.contract)]
         if self.contract.dynamic:
-            yield pairs_of(list(self._pictures(other_size(self.contract))))
+            yield pairs_of(list(self._images(other_size(self.contract))))
 
-    def _pictures(self, contract: Contract) -> Iterator[Any]:
-        reader = PictureReader(contract)
+    def _images(self, contract: Contract) -> Iterator[Any]:
+        reader = ImageReader(contract)
         with tempfile.TemporaryDirectory() as folder:
             images = self.request.images
             paths = (
-                _spread(find_pictures(images, "--images"), _COMPARED)
+                _spread(find_images(images, "--images"), _COMPARED)
                 if images
-                else draw_pictures(Path(folder), _COMPARED)
+                else draw_images(Path(folder), _COMPARED)
             )
             yield from map(reader.read, paths)
 
@@ -169,8 +169,8 @@ class Export:
             quantized = staged if native else Path(folder, "int8.onnx")
             as_float = replace(self.contract, precision="fp32")
             self._write_float("onnx", as_float, plain)
-            pictures = self._calibration()
-            quantize(plain, pictures, self.contract, quantized, for_onnxruntime=native)
+            calibration = self._calibration()
+            quantize(plain, calibration, self.contract, quantized, for_onnxruntime=native)
             if native:
                 return self._compare_with_float(staged, plain)
             convert_to_openvino(quantized, self.contract, staged)
@@ -180,8 +180,8 @@ class Export:
 
     def _calibration(self) -> Iterator[Array]:
         assert self.request.calibrate is not None  # Checked at the start.
-        reader = PictureReader(self.contract)
-        paths = find_pictures(self.request.calibrate, "--calibrate")
+        reader = ImageReader(self.contract)
+        paths = find_images(self.request.calibrate, "--calibrate")
         for group in batches(map(reader.read, paths), self.contract.batch or 1):
             yield stack(group, self.contract.batch)
 
@@ -227,7 +227,7 @@ def _contract_of(
     request: Request, cfg: Config, meta: Mapping[str, Any], part: str, outputs: tuple[str, ...]
 ) -> Contract:
     normalisation = normalisation_of(cfg)
-    pipeline = picture_pipeline(cfg)
+    pipeline = image_pipeline(cfg)
     shape = request.shape or natural_shape(cfg, pipeline)
     return Contract(
         task=task_of(cfg),

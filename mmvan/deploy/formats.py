@@ -43,7 +43,7 @@ def write_onnx(graph: ExportGraph, example: Tensor, contract: Contract, file: Pa
 
     Args:
         graph: The graph.
-        example: Pictures of the shape to trace with.
+        example: Images of the shape to trace with.
         contract: What the file is to say about itself; int8 is left to the quantizer.
         file: The ``.onnx`` to write.
 

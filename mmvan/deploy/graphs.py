@@ -1,4 +1,4 @@
-"""The graph that is exported: from uint8 RGB pictures to the outputs of a part of the model."""
+"""The graph that is exported: from uint8 RGB images to the outputs of a part of the model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ PARTS = ("whole", "features", "backbone")
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What a config's data preprocessor does to pictures, as the libraries do it.
+    """What a config's data preprocessor does to images, as the libraries do it.
 
     Args:
         mean: Subtracted from each channel, red first.
         std: Divided by, then.
         to_bgr: Whether the model takes blue first.
-        divisor: Pictures are padded at the right and bottom to multiples of it.
+        divisor: Images are padded at the right and bottom to multiples of it.
         pad_value: With this, after the normalisation.
     """
 
@@ -38,7 +38,7 @@ class Normalisation:
 def normalisation_of(cfg: Config) -> Normalisation:
     """Read the data preprocessor's settings of a config.
 
-    Pictures are read with blue first, as mmcv's loaders do by default; ``mean`` and ``std`` of a
+    Images are read with blue first, as mmcv's loaders do by default; ``mean`` and ``std`` of a
     config are in the order that the model takes.
     """
     settings: Mapping[str, Any] = cfg.model.get("data_preprocessor") or cfg.get(
@@ -57,7 +57,7 @@ class ExportGraph(nn.Module):
 
     Args:
         model: The task library's model, in evaluation mode.
-        outputs_of: Maps normalised pictures to outputs, by parts of ``model``.
+        outputs_of: Maps normalised images to outputs, by parts of ``model``.
         normalisation: What comes before.
     """
 
@@ -81,7 +81,7 @@ class ExportGraph(nn.Module):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Map uint8 RGB pictures (N, 3, H, W) to the part's outputs, in float32."""
+        """Map uint8 RGB images (N, 3, H, W) to the part's outputs, in float32."""
         x = (images.float() - self.mean) / self.std
         if self.to_bgr:
             x = x.flip(1)
@@ -145,7 +145,7 @@ def build_graph(model: nn.Module, cfg: Config, part: str) -> tuple[ExportGraph, 
         model: The model of the config, in evaluation mode.
         cfg: The config.
         part: One of :data:`PARTS`: ``whole`` gives the logits of a classifier, or of a segmentor
-            at the size of the picture; ``features`` the maps of backbone and neck, ``backbone``
+            at the size of the image; ``features`` the maps of backbone and neck, ``backbone``
             the maps of the backbone.
 
     Returns:
@@ -164,7 +164,7 @@ def build_graph(model: nn.Module, cfg: Config, part: str) -> tuple[ExportGraph, 
 
 
 def require_any_size(model: nn.Module, name: str) -> None:
-    """Check that the graph of a model can be for pictures of any size.
+    """Check that the graph of a model can be for images of any size.
 
     Args:
         model: The model.

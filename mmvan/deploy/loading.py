@@ -30,7 +30,7 @@ def load_model(
 
     Returns:
         tuple[nn.Module, Config, dict[str, Any]]: The model in evaluation mode, on the CPU, the
-        config, and classes and palette of the data set.
+        config, and classes and palette of the dataset.
 
     Raises:
         ConfigError: The config or an override cannot be used.

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from rich.progress import track
 from torch import Tensor
 
-from mmvan.deploy.pictures import PictureReader, stack
+from mmvan.deploy.images import ImageReader, stack
 from mmvan.deploy.runtimes import Array, Runtime
 from mmvan.errors import DataError
 
@@ -40,7 +40,7 @@ def evaluate(runtimes: Mapping[str, Runtime], cfg: Config, limit: int) -> dict[s
     Args:
         runtimes: The files, by name; all of one config.
         cfg: The config, with ``test_dataloader`` and ``test_evaluator``.
-        limit: At most so many pictures, spread evenly over the test set.
+        limit: At most so many images, spread evenly over the test set.
 
     Returns:
         dict[str, dict[str, Any]]: The metrics of each file, by the config's own evaluator.
@@ -57,7 +57,7 @@ def evaluate(runtimes: Mapping[str, Runtime], cfg: Config, limit: int) -> dict[s
         evaluators = {name: Evaluator(cfg.test_evaluator) for name in runtimes}
     for evaluator in evaluators.values():
         evaluator.dataset_meta = dataset.metainfo
-    reader = PictureReader(contract)
+    reader = ImageReader(contract)
     count = min(limit, len(dataset))
     for number in track(range(count), "accuracy"):
         index = number * len(dataset) // count

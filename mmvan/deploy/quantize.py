@@ -1,7 +1,7 @@
 """Post-training quantisation to int8 by ONNX Runtime's quantizer.
 
 Weights get one scale per output channel, activations one scale and zero point per tensor, from the
-smallest and largest values over the calibration pictures. The convolutions alone compute in int8:
+smallest and largest values over the calibration images. The convolutions alone compute in int8:
 the gate (a product of two maps), the shortcuts, the normalisations and the classifier stay in
 float32, because they cost little and lose most.
 """
@@ -24,7 +24,7 @@ def quantize(
 
     Args:
         source: The float32 graph.
-        images: Calibration pictures, uint8, (N, 3, H, W) each.
+        images: Calibration images, uint8, (N, 3, H, W) each.
         contract: What the file is to say about itself.
         file: The ``.onnx`` to write.
         for_onnxruntime: Quantise the outputs of the convolutions too. ONNX Runtime computes in

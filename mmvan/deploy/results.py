@@ -1,4 +1,4 @@
-"""Running a folder of pictures through an exported file, and writing what comes out."""
+"""Running a folder of images through an exported file, and writing what comes out."""
 
 import csv
 import time
@@ -13,14 +13,14 @@ from PIL import Image
 from rich.progress import track
 
 from mmvan.deploy.contract import Contract
-from mmvan.deploy.pictures import Picture, PictureReader, batches, find_pictures, stack
+from mmvan.deploy.images import ImageReader, LoadedImage, batches, find_images, stack
 from mmvan.deploy.runtimes import Array, Runtime
 from mmvan.errors import DataError, DeployError
 
 _TOP = 5
-_COLUMNS = ("picture", "rank", "label", "class", "score")
+_COLUMNS = ("image", "rank", "label", "class", "score")
 _OVERLAY = 0.5  # Share of the class colours.
-Write = Callable[[Picture, list[Array]], None]
+Write = Callable[[LoadedImage, list[Array]], None]
 
 
 @dataclass
@@ -28,9 +28,9 @@ class Summary:
     """What became of a folder.
 
     Args:
-        done: Pictures that were run.
+        done: Images that were run.
         skipped: Why each of the others was not.
-        seconds: From the first picture to the last, with reading and writing.
+        seconds: From the first image to the last, with reading and writing.
         computing: Of these, in the runtime.
     """
 
@@ -43,56 +43,58 @@ class Summary:
         """The summary for a reader."""
         rate = self.done / self.seconds if self.seconds else 0.0
         each = 1e3 * self.computing / max(self.done, 1)
-        speed = f"{self.done} pictures, {rate:.1f} per second; {each:.1f} ms each in the runtime"
+        speed = f"{self.done} images, {rate:.1f} per second; {each:.1f} ms each in the runtime"
         return [*(f"skipped: {reason}" for reason in self.skipped), speed]
 
 
 def run_folder(runtime: Runtime, folder: Path, out: Path, batch: int) -> Summary:
-    """Run all pictures of a folder and of those below it.
+    """Run all images of a folder and of those below it.
 
-    A classifier writes the five best classes of each picture into one CSV. A segmentor writes a
-    label map and a picture with the classes' colours for each picture; a backbone or a detector's
-    features one ``.npz`` of maps. Pictures that cannot be read are skipped and named.
+    A classifier writes the five best classes of each image into one CSV. A segmentor writes a
+    label map and an image with the classes' colours for each image; a backbone or a detector's
+    features one ``.npz`` of maps. Images that cannot be read are skipped and named.
 
     Args:
         runtime: The file.
-        folder: The pictures.
+        folder: The images.
         out: A CSV for a classifier, else a folder.
-        batch: Pictures per call; a file for a fixed number has its own.
+        batch: Images per call; a file for a fixed number has its own.
 
     Raises:
-        DataError: The folder has no picture, or none that can be read.
+        DataError: The folder has no image, or none that can be read.
         DeployError: ``out`` cannot be written.
     """
     contract = runtime.contract
-    paths = find_pictures(folder, "PICTURES")
+    paths = find_images(folder, "IMAGES")
     summary = Summary()
     start = time.perf_counter()
     try:
         with ExitStack() as stack_of_files:
             write = _writer(contract, folder, out, stack_of_files)
-            readable = _read_all(paths, PictureReader(contract), summary)
+            readable = _read_all(paths, ImageReader(contract), summary)
             for group in batches(readable, contract.batch or batch):
                 outputs = _compute(runtime, group, summary)
-                for i, picture in enumerate(group):
-                    write(picture, [output[i] for output in outputs])
+                for i, image in enumerate(group):
+                    write(image, [output[i] for output in outputs])
                 summary.done += len(group)
     except OSError as error:
         raise DeployError(f"--out {out} cannot be written: {error}") from error
     summary.seconds = time.perf_counter() - start
     if not summary.done:
-        raise DataError(f"PICTURES {folder}: none can be read: {summary.skipped[0]}")
+        raise DataError(f"IMAGES {folder}: none can be read: {summary.skipped[0]}")
     return summary
 
 
-def _read_all(paths: Sequence[Path], reader: PictureReader, summary: Summary) -> Iterator[Picture]:
-    for path in track(paths, "pictures"):
-        picture = _read(path, reader, summary)
-        if picture:
-            yield picture
+def _read_all(
+    paths: Sequence[Path], reader: ImageReader, summary: Summary
+) -> Iterator[LoadedImage]:
+    for path in track(paths, "images"):
+        image = _read(path, reader, summary)
+        if image:
+            yield image
 
 
-def _read(path: Path, reader: PictureReader, summary: Summary) -> Picture | None:
+def _read(path: Path, reader: ImageReader, summary: Summary) -> LoadedImage | None:
     try:
         return reader.read(path)
     except DataError as error:
@@ -100,7 +102,7 @@ def _read(path: Path, reader: PictureReader, summary: Summary) -> Picture | None
         return None
 
 
-def _compute(runtime: Runtime, group: Sequence[Picture], summary: Summary) -> list[Array]:
+def _compute(runtime: Runtime, group: Sequence[LoadedImage], summary: Summary) -> list[Array]:
     images = stack(group, runtime.contract.batch)
     start = time.perf_counter()
     outputs = runtime.run(images)
@@ -115,17 +117,17 @@ def _writer(contract: Contract, folder: Path, out: Path, files: ExitStack) -> Wr
         out.parent.mkdir(parents=True, exist_ok=True)
         table = csv.writer(files.enter_context(out.open("w", newline="")), lineterminator="\n")
         table.writerow(_COLUMNS)
-        return lambda picture, outputs: table.writerows(
-            _best_classes(picture.path.relative_to(folder), outputs[0], contract.classes)
+        return lambda image, outputs: table.writerows(
+            _best_classes(image.path.relative_to(folder), outputs[0], contract.classes)
         )
     if out.is_file():
-        raise DeployError(f"--out {out} is a file; name a folder, to hold files for each picture")
+        raise DeployError(f"--out {out} is a file; name a folder, to hold files for each image")
     if contract.part == "whole":
-        return lambda picture, outputs: _write_mask(
-            picture, outputs[0], contract, out / picture.path.relative_to(folder)
+        return lambda image, outputs: _write_mask(
+            image, outputs[0], contract, out / image.path.relative_to(folder)
         )
-    return lambda picture, outputs: _write_maps(
-        outputs, contract, out / picture.path.relative_to(folder)
+    return lambda image, outputs: _write_maps(
+        outputs, contract, out / image.path.relative_to(folder)
     )
 
 
@@ -137,17 +139,17 @@ def _best_classes(name: Path, logits: Array, classes: Sequence[str]) -> Iterator
         yield name.as_posix(), rank, int(label), known, f"{scores[label]:.6f}"
 
 
-def _write_mask(picture: Picture, logits: Array, contract: Contract, place: Path) -> None:
+def _write_mask(image: LoadedImage, logits: Array, contract: Contract, place: Path) -> None:
     labels = logits.argmax(0).astype(np.uint8 if len(logits) <= 256 else np.int32)
-    height, width = picture.size
+    height, width = image.size
     mask = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
     place.parent.mkdir(parents=True, exist_ok=True)
-    # The whole name, so that pictures that differ in their ending alone do not collide.
+    # The whole name, so that images that differ in their ending alone do not collide.
     mask.save(place.with_name(f"{place.name}.mask.png"))
     if not contract.palette:
         return
     colours = Image.fromarray(np.array(contract.palette, np.uint8)[np.asarray(mask)])
-    with Image.open(picture.path) as original:
+    with Image.open(image.path) as original:
         overlay = Image.blend(original.convert("RGB").resize(mask.size), colours, _OVERLAY)
     overlay.save(place.with_name(f"{place.name}.overlay.png"))
 

@@ -26,7 +26,7 @@ class Runtime:
     Args:
         contract: What the file says about itself.
         file: Its name.
-        call: Runs the graph on uint8 pictures (N, 3, H, W).
+        call: Runs the graph on uint8 images (N, 3, H, W).
     """
 
     contract: Contract
@@ -34,7 +34,7 @@ class Runtime:
     call: Callable[[Array], list[Array]]
 
     def run(self, images: Array) -> list[Array]:
-        """Compute the outputs of pictures.
+        """Compute the outputs of images.
 
         Args:
             images: RGB, uint8, shape (N, 3, H, W).
@@ -43,17 +43,17 @@ class Runtime:
             list[Array]: Float32 arrays, in the order of ``contract.outputs``.
 
         Raises:
-            DeployError: The pictures do not fit, or the runtime fails.
+            DeployError: The images do not fit, or the runtime fails.
         """
         if images.dtype != np.uint8:
-            raise DeployError(f"{self.file} takes uint8 pictures, 0 to 255, got {images.dtype}")
+            raise DeployError(f"{self.file} takes uint8 images, 0 to 255, got {images.dtype}")
         self.contract.check_input(images.shape, str(self.file))
         try:
             return self.call(np.ascontiguousarray(images))
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
             raise DeployError(
-                f"{self.file} fails on pictures of shape {images.shape}: {reason}. If it was "
+                f"{self.file} fails on images of shape {images.shape}: {reason}. If it was "
                 "exported with --dynamic, its head may need a fixed size, as pyramid pooling does."
             ) from error
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmvan.deploy.runtimes import Runtime
 from mmvan.errors import DeployError
 
-# Done by the graph. The pictures stay as they are, and one is not padded to another.
+# Done by the graph. The images stay as they are, and one is not padded to another.
 _LEFT_TO_THE_GRAPH = {"mean": None, "std": None, "pad_size_divisor": 1}
 
 
@@ -30,7 +30,7 @@ class RuntimeFeatures(nn.Module):
         self.runtime = runtime
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Map RGB pictures (N, 3, H, W), 0 to 255, to the neck's maps."""
+        """Map RGB images (N, 3, H, W), 0 to 255, to the neck's maps."""
         images = x.to(torch.uint8).numpy()
         return tuple(torch.from_numpy(array) for array in self.runtime.run(images))
 
@@ -42,7 +42,7 @@ def use_runtime(model: Any, runtime: Runtime) -> Any:
         model: mmdet's detector, on the CPU, with ``cfg`` set as :func:`mmvan.get_model` and mmdet's
             ``init_detector`` do; it is left as it is.
         runtime: The file of the same model, with ``--part features``. With ``--dynamic`` it takes
-            pictures of any size, one at a time.
+            images of any size, one at a time.
 
     Returns:
         Any: A detector that predicts as before, for inference alone: with ``test_step`` and mmdet's

@@ -1,4 +1,4 @@
-"""Comparing what a runtime computes with what PyTorch computes, on the same pictures."""
+"""Comparing what a runtime computes with what PyTorch computes, on the same images."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import torch
 
 from mmvan.deploy.contract import Contract
 from mmvan.deploy.graphs import ExportGraph
-from mmvan.deploy.pictures import Picture, fixed_pipeline
+from mmvan.deploy.images import LoadedImage, fixed_pipeline
 from mmvan.deploy.runtimes import Array, Runtime
 
 # How far outputs may be from PyTorch's in float32: root mean square of the difference over that of
@@ -29,7 +29,7 @@ class Comparison:
     Args:
         absolute: Largest difference of two values.
         relative: Root mean square of the difference over that of PyTorch's; the worst output.
-        decisions: Of ``logits``, how many were compared: pictures, or pixels; 0 for maps.
+        decisions: Of ``logits``, how many were compared: images, or pixels; 0 for maps.
         agreeing: How many of those have the same largest class.
     """
 
@@ -96,12 +96,12 @@ def run_reference(graph: ExportGraph, images: Array) -> list[Array]:
 def compare_with_reference(
     runtime: Runtime, reference: ExportGraph, images: Iterable[Array]
 ) -> Comparison:
-    """Run both on the same pictures.
+    """Run both on the same images.
 
     Args:
         runtime: The exported file.
         reference: The graph of the model as it was trained, in float32.
-        images: Arrays of pictures, uint8, (N, 3, H, W).
+        images: Arrays of images, uint8, (N, 3, H, W).
     """
     names = runtime.contract.outputs
     return summarise(
@@ -110,14 +110,14 @@ def compare_with_reference(
 
 
 def other_size(contract: Contract) -> Contract:
-    """The contract of a dynamic graph with a pipeline that makes pictures of another size."""
+    """The contract of a dynamic graph with a pipeline that makes images of another size."""
     shape = (contract.height + _SIZE_CHANGE[0], contract.width + _SIZE_CHANGE[1])
     return replace(contract, pipeline=fixed_pipeline(contract.pipeline, shape))
 
 
-def pairs_of(pictures: Sequence[Picture]) -> list[Array]:
-    """Pictures of one shape in batches of two; a single one with itself."""
-    images = [picture.image for picture in pictures]
+def pairs_of(loaded: Sequence[LoadedImage]) -> list[Array]:
+    """Images of one shape in batches of two; a single one with itself."""
+    images = [one.image for one in loaded]
     images = images if len(images) > 1 else images * 2
     return [np.stack(pair) for pair in itertools.pairwise(images)]
 

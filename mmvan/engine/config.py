@@ -67,7 +67,7 @@ def task_of(cfg: Config) -> str:
 
 
 def innermost_dataset(dataloader: Any) -> Any:
-    """The data set inside a loader's wrappers (repeat, class balance, ...): it has the pipeline."""
+    """The dataset inside a loader's wrappers (repeat, class balance, ...): it has the pipeline."""
     dataset = dataloader["dataset"]
     while "dataset" in dataset:
         dataset = dataset["dataset"]

@@ -1,4 +1,4 @@
-"""How a command reports an error that a user can mend."""
+"""How a command reports an error that a user can fix."""
 
 import os
 import sys

@@ -37,7 +37,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", choices=DEVICES, default="auto", help="auto takes a GPU where there is one")
     add("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
-    add("--skip-data-check", action="store_true", help="do not look at the data sets beforehand")
+    add("--skip-data-check", action="store_true", help="do not look at the datasets beforehand")
     add(
         "--unsafe",
         action="store_true",
@@ -79,11 +79,11 @@ def prepare(
         processes: This process among the others.
         device: The type of the device in use.
         training: Whether the training and validation loaders will be used, or the test loader.
-        check_data: Whether to look at their data sets beforehand.
+        check_data: Whether to look at their datasets beforehand.
 
     Raises:
         DeviceError: There are fewer GPUs than processes.
-        DataError: A data set is missing or damaged. Only process 0 looks; the launcher ends the
+        DataError: A dataset is missing or damaged. Only process 0 looks; the launcher ends the
             others, which wait for it in the first collective operation.
     """
     cfg.launcher = processes.launcher

@@ -30,7 +30,7 @@ def add_testing_options(parser: argparse.ArgumentParser) -> None:
         help="save the predictions: a .pkl file (classification, detection), or a directory of "
         "label maps as PNG (segmentation)",
     )
-    add("--show-dir", metavar="DIR", help="draw the predictions into pictures in this directory")
+    add("--show-dir", metavar="DIR", help="draw the predictions into images in this directory")
     add(
         "--tta",
         action="store_true",
@@ -63,7 +63,7 @@ def apply_testing_options(cfg: Config, args: argparse.Namespace, processes: Proc
         if processes.world_size > 1:
             processes.announce(
                 "--show-dir: the libraries draw in process 0 only, so that only its share of the "
-                f"pictures, one in {processes.world_size}, is drawn; use one process for all"
+                f"images, one in {processes.world_size}, is drawn; use one process for all"
             )
 
 
@@ -77,7 +77,7 @@ def _augment(cfg: Config, task: str, show_dir: str | None, processes: Processes)
     if task == "classification" and show_dir:
         raise ConfigError(
             "--tta with --show-dir: mmpretrain draws the network's input, of which there are "
-            "several per picture under --tta. Use one of them at a time."
+            "several per image under --tta. Use one of them at a time."
         )
     if task == "detection" and _predict_boxes_only(cfg):
         processes.announce("--tta: mmdet merges boxes only; masks are not predicted nor evaluated")
@@ -108,7 +108,7 @@ def _save_predictions(cfg: Config, task: str, out: str) -> None:
     if task == "segmentation":
         if path.suffix or path.is_file():
             raise ConfigError(
-                f"--out {out}: segmentation saves one PNG per picture; name a directory"
+                f"--out {out}: segmentation saves one PNG per image; name a directory"
             )
         for metric in _metrics(cfg):
             metric["output_dir"] = out

@@ -25,7 +25,7 @@ class PanopticQuality(BaseMetric):
     """PQ, SQ and RQ in percent, of all classes, things (``_th``) and stuff (``_st``).
 
     The numbers and their names are those of mmdet's ``CocoPanopticMetric``, which needs
-    panopticapi, a package that no index has. The truth is read from the PNG of each picture, so no
+    panopticapi, a package that no index has. The truth is read from the PNG of each image, so no
     annotation file is to be named: ``seg_map_path`` and ``segments_info`` must be among the
     ``meta_keys`` of the test pipeline's ``PackDetInputs``.
 
@@ -54,7 +54,7 @@ class PanopticQuality(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: Predictions and meta information of each picture.
+            data_samples: Predictions and meta information of each image.
         """
         classes = self.dataset_meta["classes"]
         things = {classes.index(name) for name in self.dataset_meta["thing_classes"]}
@@ -65,10 +65,10 @@ class PanopticQuality(BaseMetric):
             self.results.append(match_segments(truth, segments, predicted, things, len(classes)))
 
     def compute_metrics(self, results: Sequence[NDArray[np.float64]]) -> dict[str, float]:
-        """Put the pictures together.
+        """Put the images together.
 
         Args:
-            results: What :func:`match_segments` returned for each picture.
+            results: What :func:`match_segments` returned for each image.
 
         Returns:
             dict[str, float]: Percents, by name.
@@ -90,7 +90,7 @@ def match_segments(
     things: Collection[int],
     num_classes: int,
 ) -> NDArray[np.float64]:
-    """Match the predicted segments of a picture with the true ones, by the rules of COCO.
+    """Match the predicted segments of an image with the true ones, by the rules of COCO.
 
     A segment is found if one of its class overlaps it with an IoU above 0.5, pixels of no true
     segment left out. A segment that finds nothing is wrong, unless more than half of it lies on

@@ -21,7 +21,7 @@ from mmvan.leaderboard.plan import Evaluation
 from mmvan.location import zoo_dir
 from mmvan.version import __version__
 
-_DATA = "data/"  # Where all configs look for their data sets.
+_DATA = "data/"  # Where all configs look for their datasets.
 
 
 @dataclass(frozen=True)

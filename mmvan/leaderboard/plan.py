@@ -38,7 +38,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run over a data set: a model in one test setting.
+    """One run over a dataset: a model in one test setting.
 
     Args:
         model: The model.

@@ -1,1 +1,1 @@
-"""Pictures of a training: curves of its log, and sheets of drawn predictions."""
+"""Images of a training: curves of its log, and sheets of drawn predictions."""

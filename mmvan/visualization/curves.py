@@ -45,7 +45,7 @@ def plot_curves(logs: Mapping[str, Mapping[str, Curve]], out: Path) -> None:
 
     Args:
         logs: For each title, what :func:`read_log` returned.
-        out: The picture to write; its ending chooses the format.
+        out: The image to write; its ending chooses the format.
     """
     figure = Figure(figsize=(11, 3.2 * len(logs)), layout="constrained")
     rows = figure.subplots(len(logs), 2, squeeze=False)

@@ -1,4 +1,4 @@
-"""Drawing panoptic segments on pictures."""
+"""Drawing panoptic segments on images."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ __all__ = ["PanopticVisualizer"]
 
 @VISUALIZERS.register_module()
 class PanopticVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer for pictures in which the model may find no segment.
+    """mmdet's visualizer for images in which the model may find no segment.
 
-    mmdet's own stops with "need at least one array to stack" at the first such picture, which
+    mmdet's own stops with "need at least one array to stack" at the first such image, which
     models at the beginning of their training are sure to have. Arguments are mmdet's.
     """
 
@@ -27,10 +27,10 @@ class PanopticVisualizer(DetLocalVisualizer):
         *arguments: Any,
         **options: Any,
     ) -> None:
-        """Draw what a model predicts, or show the picture alone where that is nothing.
+        """Draw what a model predicts, or show the image alone where that is nothing.
 
         Args:
-            name: What the picture is called.
+            name: What the image is called.
             image: RGB, shape (height, width, 3).
             data_sample: Prediction and truth; left unchanged.
             arguments: As in mmdet.

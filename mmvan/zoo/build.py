@@ -88,7 +88,7 @@ def _dotted(options: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]
 
 
 def read_dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Classes and palette of the data set that a config tests with."""
+    """Classes and palette of the dataset that a config tests with."""
     dataset = innermost_dataset(cfg.test_dataloader)
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
         known = registry.get(dataset.type).METAINFO
@@ -114,7 +114,7 @@ def load_weights(module: Any, address: str, name: str) -> dict[str, Any]:
         name: What the model is called, for the message.
 
     Returns:
-        dict[str, Any]: What the file says about the data set.
+        dict[str, Any]: What the file says about the dataset.
 
     Raises:
         CheckpointError: The file is missing, damaged or refused, or does not fit.

@@ -46,7 +46,7 @@ class NamedModel:
         task: Folder of its config, such as ``detection``.
         config: Path of the config below the configs' parent folder.
         recipe: Length and batch of the training, in words.
-        training_data: The data sets that it was trained on, in order.
+        training_data: The datasets that it was trained on, in order.
         parameters: Published number of parameters, or None.
         flops: Published number of multiply-accumulates, or None.
         metrics: Published results by name, in the unit of the name.

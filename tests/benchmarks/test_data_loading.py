@@ -1,4 +1,4 @@
-"""The measurement of the pipelines, on tiny pictures."""
+"""The measurement of the pipelines, on tiny images."""
 
 import csv
 import os
@@ -32,7 +32,7 @@ def test_every_recipe_is_measured_step_by_step(tmp_path: Path) -> None:
     whole = [row for row in rows if row["metric"] == WHOLE]
     by_recipe = Counter(row["arch"] for row in whole if row["form"] == RECIPE)
     assert by_recipe == {
-        "van_b_in1k": 4,  # On pictures of two sizes.
+        "van_b_in1k": 4,  # On images of two sizes.
         "van_h_in22k_in1k_384": 2,
         "van_b_maskrcnn": 2,
         "van_b_maskrcnn_3x": 2,
@@ -48,7 +48,7 @@ def test_every_recipe_is_measured_step_by_step(tmp_path: Path) -> None:
             float(step["median"])
             for step in rows
             if (step["case"], step["form"]) == (row["case"], row["form"])
-            and step["unit"] == "ms per picture"
+            and step["unit"] == "ms per image"
             and step is not row
         ]
         assert len(steps) >= 4
@@ -58,7 +58,7 @@ def test_every_recipe_is_measured_step_by_step(tmp_path: Path) -> None:
     assert all(float(row["median"]) > 0 for row in cores)
 
 
-def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     done = run(ROOT / "benchmarks/data_loading.py", "--images", tmp_path)
     assert done.returncode == 2
     assert done.stderr.endswith(

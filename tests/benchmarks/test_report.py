@@ -1,4 +1,4 @@
-"""The page and the pictures of the tables."""
+"""The page and the images of the tables."""
 
 import shutil
 from dataclasses import replace
@@ -64,9 +64,9 @@ def test_the_report_is_written_once_and_then_up_to_date(
     report.write_report(folder)
     report.check_report(folder)
     assert capsys.readouterr().out.endswith("README.md: up to date\n")
-    pictures = sorted(folder.glob("*.png"))
-    assert [picture.name for picture in pictures] == ["accuracy_cpu.png", "goals_cpu.png"]
-    assert all(10_000 < picture.stat().st_size < 150_000 for picture in pictures)
+    images = sorted(folder.glob("*.png"))
+    assert [image.name for image in images] == ["accuracy_cpu.png", "goals_cpu.png"]
+    assert all(10_000 < image.stat().st_size < 150_000 for image in images)
 
 
 def test_a_changed_table_makes_the_page_stale(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fine-tuning: what the paper leaves open of it, and the template for one's own pictures."""
+"""Fine-tuning: what the paper leaves open of it, and the template for custom images."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def test_the_published_inputs_have_a_config_of_each_size() -> None:
         crops = cfg.train_dataloader.dataset.pipeline[1].transforms
         test = cfg.test_dataloader.dataset.pipeline
         (side,) = {crop[0].scale for crop in crops}
-        # At 224 the crop of the recipe from scratch, at 384 the whole picture.
+        # At 224 the crop of the recipe from scratch, at 384 the whole image.
         assert test[1].scale == {224: 248, 384: (384, 384)}[side]
         found.setdefault(side, set()).add(cfg.model.backbone.arch)
     assert sorted(found) == RECIPE["in22k_in1k"]["inputs"] == [224, 384]
@@ -118,14 +118,14 @@ def edited_template(folder: Path, data_root: Path, classes: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("images")
     prepare(root, "cls", counts=(2, 1))
     return root / "imagenet"
 
 
-def test_the_template_trains_on_a_folder_of_pictures(pictures: Path, tmp_path: Path) -> None:
-    cfg = load_config(str(edited_template(tmp_path, pictures, 10)), None, NEEDS)
+def test_the_template_trains_on_a_folder_of_images(images: Path, tmp_path: Path) -> None:
+    cfg = load_config(str(edited_template(tmp_path, images, 10)), None, NEEDS)
     check_datasets(cfg, ("train", "val"))
     assert [len(rates(cfg, 5)), len(cfg.val_evaluator.topk)] == [5, 1]
     init_default_scope(cfg.default_scope)
@@ -152,10 +152,8 @@ def first_batch(settings: Any) -> Any:
     return next(iter(Runner.build_dataloader(settings, seed=0)))
 
 
-def test_a_template_with_another_number_of_classes_is_refused(
-    pictures: Path, tmp_path: Path
-) -> None:
-    cfg = load_config(str(edited_template(tmp_path, pictures, 7)), None, NEEDS)
+def test_a_template_with_another_number_of_classes_is_refused(images: Path, tmp_path: Path) -> None:
+    cfg = load_config(str(edited_template(tmp_path, images, 7)), None, NEEDS)
     with pytest.raises(DataError, match="a head for 7 classes") as caught:
         check_datasets(cfg, ("train", "val"))
     assert "--cfg-options model.head.num_classes=10" in str(caught.value)

@@ -94,7 +94,7 @@ def classifier_input(cfg: Config, path: Path) -> Tensor:
 def test_classification_sees_exactly_the_pixels_of_timm(
     shape: tuple[int, int], photograph: Image.Image, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     part_of(photograph, *shape).save(path)
     found = classifier_input(load(find("in1k", "b")), path)
     assert found.unique().numel() > 100
@@ -105,7 +105,7 @@ def test_classification_sees_exactly_the_pixels_of_timm(
 def test_every_kind_of_file_is_decoded_as_timm_does(
     kind: str, photograph: Image.Image, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     KINDS[kind](part_of(photograph, 301, 400), path)
     found = classifier_input(load(find("in1k", "b")), path)
     assert torch.equal(found, timms(path, normalize=False))
@@ -126,7 +126,7 @@ def test_crops_lie_where_timms_do_for_every_remainder(
 
 
 def test_the_classifier_normalises_as_timm(photograph: Image.Image, tmp_path: Path) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     photograph.save(path)
     paths = configs_of("in1k")
     assert len(paths) == 16
@@ -142,7 +142,7 @@ def test_the_classifier_normalises_as_timm(photograph: Image.Image, tmp_path: Pa
 
 def test_opencv_would_be_far_from_timm(photograph: Image.Image, tmp_path: Path) -> None:
     """Why the configs name Pillow, and that the comparison sees a difference where there is one."""
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     photograph.save(path)
     cfg = load(find("in1k", "b"))
     cfg.val_dataloader.dataset.pipeline[1].backend = "cv2"
@@ -152,7 +152,7 @@ def test_opencv_would_be_far_from_timm(photograph: Image.Image, tmp_path: Path) 
     assert difference.float().mean() > 1
 
 
-# What mmseg's and mmdet's own configs of the data sets do not say.
+# What mmseg's and mmdet's own configs of the datasets do not say.
 OF_OUR_OWN = {"type": "ResizeToMultiple", "size_divisor": 32}
 
 
@@ -229,8 +229,8 @@ def test_panoptic_pipelines_are_mmdets_with_masks_loaded_by_our_step() -> None:
         assert ours == testing
 
 
-def run(pipeline: list[Any], picture: dict[str, Any]) -> Any:
-    return Compose([TRANSFORMS.build(transform) for transform in pipeline])(picture)
+def run(pipeline: list[Any], sample: dict[str, Any]) -> Any:
+    return Compose([TRANSFORMS.build(transform) for transform in pipeline])(sample)
 
 
 @pytest.mark.parametrize("shape", ((512, 600), (500, 333), (131, 97)))
@@ -238,12 +238,12 @@ def run(pipeline: list[Any], picture: dict[str, Any]) -> Any:
 def test_segmentation_sees_mmsegs_pixels_enlarged_to_multiples(
     method: str, shape: tuple[int, int], photograph: Image.Image, tmp_path: Path
 ) -> None:
-    image, labels = tmp_path / "picture.jpg", tmp_path / "labels.png"
+    image, labels = tmp_path / "image.jpg", tmp_path / "labels.png"
     part = part_of(photograph, *shape)
     part.save(image)
     part.convert("L").point(lambda level: level // 2).save(labels)
 
-    def picture() -> dict[str, Any]:
+    def sample() -> dict[str, Any]:
         return {
             "img_path": str(image),
             "seg_map_path": str(labels),
@@ -253,8 +253,8 @@ def test_segmentation_sees_mmsegs_pixels_enlarged_to_multiples(
 
     cfg = load(find(method, "b"))
     init_default_scope(cfg.default_scope)
-    ours = run(cfg.test_dataloader.dataset.pipeline, picture())
-    theirs = run(library_config(mmseg, "_base_/datasets/ade20k.py").test_pipeline, picture())
+    ours = run(cfg.test_dataloader.dataset.pipeline, sample())
+    theirs = run(library_config(mmseg, "_base_/datasets/ade20k.py").test_pipeline, sample())
     divisor = RECIPE["fpn"]["test"]["resize_to_multiple_of"]
     height, width = (-(-side // divisor) * divisor for side in theirs["inputs"].shape[1:])
     enlarged = mmcv.imresize(theirs["inputs"].permute(1, 2, 0).numpy(), (width, height))
@@ -270,7 +270,7 @@ def test_segmentation_sees_mmsegs_pixels_enlarged_to_multiples(
 def test_detection_sees_mmdets_pixels(
     shape: tuple[int, int], photograph: Image.Image, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     part_of(photograph, *shape).save(path)
     cfg = load(find("maskrcnn", "b"))
     init_default_scope(cfg.default_scope)
@@ -278,8 +278,8 @@ def test_detection_sees_mmdets_pixels(
     for config in (cfg, library_config(mmdet, "_base_/datasets/coco_instance.py")):
         box = {"bbox": [10, 20, 50, 80], "bbox_label": 0, "ignore_flag": 0}
         instance = {**box, "mask": [[10.0, 20.0, 50.0, 20.0, 50.0, 80.0]]}
-        picture = {"img_path": str(path), "instances": [instance], "img_id": 0}
-        results.append(run(config.test_dataloader.dataset.pipeline, picture))
+        sample = {"img_path": str(path), "instances": [instance], "img_id": 0}
+        results.append(run(config.test_dataloader.dataset.pipeline, sample))
     ours, theirs = results
     assert torch.equal(ours["inputs"], theirs["inputs"])
     assert 800 in ours["inputs"].shape
@@ -288,7 +288,7 @@ def test_detection_sees_mmdets_pixels(
 
 
 def expect_imagenet_statistics(cfg: Config, packed: dict[str, Any]) -> None:
-    """The processed picture is (RGB - mean) / std, with the published mean and std."""
+    """The processed image is (RGB - mean) / std, with the published mean and std."""
     settings = {**cfg.model.data_preprocessor}
     settings.pop("size", None)  # Training only: crops are padded to it.
     processor = MODELS.build(settings)

@@ -138,7 +138,7 @@ DETECTION_3X = {
     "schedule_3x.multi_scale_short_edge": short_edges,
     "schedule_3x.long_edge_max": long_edge,
 }
-# Pictures of train2017 (cocodataset.org).
+# Images of train2017 (cocodataset.org).
 COCO_IMAGES = 118287
 READERS: dict[str, dict[str, Reader]] = {
     "in22k_in1k": {"epochs": at("train_cfg.max_epochs")},

@@ -84,7 +84,7 @@ def unfold(parts: Any) -> Iterator[Any]:
             yield part
 
 
-def test_every_size_trains_on_the_same_pictures() -> None:
+def test_every_size_trains_on_the_same_images() -> None:
     reference = load(find("in1k", "b"))
     paths = configs_of("in1k")
     assert len(paths) == 16
@@ -202,15 +202,15 @@ def test_erasing_is_timms(theirs: dict[type, Any], ours: dict[str, list[Any]]) -
     assert (list(part.fill_color), list(part.fill_std)) == (evaluation["mean"], evaluation["std"])
 
 
-def test_training_pictures_are_augmented_photographs() -> None:
+def test_training_images_are_augmented_photographs() -> None:
     cfg = load(find("in1k", "b"))
     init_default_scope(cfg.default_scope)
     path = get_sample_data("grace_hopper.jpg", asfileobj=False)
     pipeline = Compose([TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline])
     np.random.seed(0)
-    pictures = [pipeline({"img_path": path, "gt_label": 0})["inputs"] for _ in range(16)]
-    assert {(tuple(p.shape), p.dtype) for p in pictures} == {((3, 224, 224), torch.uint8)}
-    assert len({p.float().mean().item() for p in pictures}) == 16
+    images = [pipeline({"img_path": path, "gt_label": 0})["inputs"] for _ in range(16)]
+    assert {(tuple(p.shape), p.dtype) for p in images} == {((3, 224, 224), torch.uint8)}
+    assert len({p.float().mean().item() for p in images}) == 16
 
 
 def test_mixup_and_cutmix_have_the_published_chances() -> None:

@@ -1,4 +1,4 @@
-"""Small sample data sets that the tests of this folder share, and configs that point to them."""
+"""Small sample datasets that the tests of this folder share, and configs that point to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = {"cls": (2, 1), "det": (24, 6), "seg": (4, 2)}
 
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All three sample data sets, small; not to be changed."""
+    """All three sample datasets, small; not to be changed."""
     root = tmp_path_factory.mktemp("data")
     for name, counts in COUNTS.items():
         assert prepare(root, name, counts=counts)
@@ -27,7 +27,7 @@ def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_root(sample_root: Path, tmp_path: Path) -> Path:
-    """A copy of the sample data sets that a test may damage."""
+    """A copy of the sample datasets that a test may damage."""
     return Path(shutil.copytree(sample_root, tmp_path / "own"))
 
 

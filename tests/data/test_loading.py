@@ -1,4 +1,4 @@
-"""Pictures as mmcv loads them with Pillow, and at a part of their size."""
+"""Images as mmcv loads them with Pillow, and at a part of their size."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def save_with_more(image: Image.Image, path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"more")
 
 
-# How a picture can be stored in a file that is called .jpg.
+# How an image can be stored in a file that is called .jpg.
 FILES: dict[str, Callable[[Image.Image, Path], None]] = {
     "420": lambda image, path: image.save(path),
     "422": lambda image, path: image.save(path, subsampling=1),
@@ -73,9 +73,9 @@ def photograph() -> Image.Image:
 
 
 @pytest.fixture
-def picture(photograph: Image.Image, tmp_path: Path) -> Path:
+def photo_file(photograph: Image.Image, tmp_path: Path) -> Path:
     """A plain JPEG file of 512 x 600 pixels."""
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     photograph.save(path)
     return path
 
@@ -94,7 +94,7 @@ def load_by_mmcv(path: Path, **settings: Any) -> dict[str, Any]:
 def test_every_file_gives_what_mmcv_gives(
     color_type: str, photograph: Image.Image, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     part = photograph.crop((51, 80, 352, 293))
     assert part.size == (301, 213)
     shapes = []
@@ -112,10 +112,10 @@ def test_every_file_gives_what_mmcv_gives(
     assert shapes.count((301, 213)) == (4 if color_type == "color" else 0)
 
 
-def test_plain_pictures_come_in_one_piece(picture: Path) -> None:
+def test_plain_images_come_in_one_piece(photo_file: Path) -> None:
     """What the speed of the steps after it depends on."""
-    assert load(picture)["img"].flags.c_contiguous
-    assert not load_by_mmcv(picture)["img"].flags.c_contiguous
+    assert load(photo_file)["img"].flags.c_contiguous
+    assert not load_by_mmcv(photo_file)["img"].flags.c_contiguous
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_plain_pictures_come_in_one_piece(picture: Path) -> None:
         ((17, 31), 2, 8),
     ),
 )
-def test_a_reduced_picture_keeps_its_short_side(
+def test_a_reduced_image_keeps_its_short_side(
     size: tuple[int, int], short_side: int, divisor: int, photograph: Image.Image, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     photograph.crop((0, 0, *size)).save(path)
     found = load(path, short_side=short_side)
     assert found["ori_shape"] == size[::-1]
@@ -149,10 +149,10 @@ def test_a_reduced_picture_keeps_its_short_side(
 
 @pytest.mark.parametrize("kind", ("420", "444", "progressive", "grey", "turned 6"))
 @pytest.mark.parametrize("divisor", (2, 4, 8))
-def test_a_reduced_picture_shows_what_the_whole_one_does(
+def test_a_reduced_image_shows_what_the_whole_one_does(
     kind: str, divisor: int, photograph: Image.Image, tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     FILES[kind](photograph, path)
     settings = {"color_type": "color_ignore_orientation"}
     whole = load(path, **settings)["img"]
@@ -163,40 +163,40 @@ def test_a_reduced_picture_shows_what_the_whole_one_does(
     difference = np.abs(averaged.astype(int) - reduced)
     assert difference.mean() < 2
     assert np.percentile(difference, 99) < 16
-    # A picture moved by one pixel is further away, so the comparison would see a shift.
+    # An image moved by one pixel is further away, so the comparison would see a shift.
     assert np.abs(averaged[:, 1:].astype(int) - reduced[:, :-1]).mean() > 2 * difference.mean()
 
 
 @pytest.mark.parametrize("name", ("cmyk", "png", "palette", "turned 6", "trailing bytes"))
 def test_other_files_are_never_reduced(name: str, photograph: Image.Image, tmp_path: Path) -> None:
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     FILES[name](photograph, path)
     found, expected = load(path, short_side=64), load_by_mmcv(path)
     assert np.array_equal(found.pop("img"), expected.pop("img"))
     assert found == expected
 
 
-def test_pictures_in_memory_are_left_as_they_are() -> None:
-    """The inferencers of mmpretrain read pictures before their pipeline starts."""
+def test_images_in_memory_are_left_as_they_are() -> None:
+    """The inferencers of mmpretrain read images before their pipeline starts."""
     results = {"img": np.zeros((3, 4, 3), np.uint8), "img_shape": (3, 4)}
     assert LoadImage(short_side=8)(results) is results
 
 
 @pytest.mark.parametrize("short_side", (None, 64))
-def test_a_damaged_file_is_named(short_side: int | None, picture: Path) -> None:
-    content = picture.read_bytes()
+def test_a_damaged_file_is_named(short_side: int | None, photo_file: Path) -> None:
+    content = photo_file.read_bytes()
     for damaged in (b"", b"text", content[:100], content[: len(content) // 2], content[:-40]):
-        picture.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"picture\.jpg cannot be loaded: .*Replace the file"):
-            load(picture, short_side=short_side)
-    picture.unlink()
-    with pytest.raises(DataError, match=r"picture\.jpg cannot be loaded: .*No such file"):
-        load(picture, short_side=short_side)
+        photo_file.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"image\.jpg cannot be loaded: .*Replace the file"):
+            load(photo_file, short_side=short_side)
+    photo_file.unlink()
+    with pytest.raises(DataError, match=r"image\.jpg cannot be loaded: .*No such file"):
+        load(photo_file, short_side=short_side)
 
 
 @pytest.mark.parametrize("key", ("img_id", "instances", "seg_map_path"))
-def test_pictures_with_places_are_not_reduced(key: str, picture: Path) -> None:
-    results = {"img_path": str(picture), key: 0}
+def test_images_with_places_are_not_reduced(key: str, photo_file: Path) -> None:
+    results = {"img_path": str(photo_file), key: 0}
     with pytest.raises(ConfigError, match=rf"short_side is 64, and the data have {key}\."):
         LoadImage(short_side=64)(results)
     assert LoadImage()(results)["img"].shape == (600, 512, 3)
@@ -248,19 +248,19 @@ class CountingJpeg:
 
 
 @pytest.mark.usefixtures("_fresh_decoder")
-def test_turbojpeg_decodes_plain_pictures_alone(
-    monkeypatch: pytest.MonkeyPatch, photograph: Image.Image, picture: Path
+def test_turbojpeg_decodes_plain_images_alone(
+    monkeypatch: pytest.MonkeyPatch, photograph: Image.Image, photo_file: Path
 ) -> None:
     monkeypatch.setattr(mmcv.image.io, "TurboJPEG", CountingJpeg)
     step = LoadImage(decoder="turbojpeg")
     # A worker that was not forked has the step, but not what mmcv was told.
     loading._enable_turbojpeg.cache_clear()
     monkeypatch.setattr(mmcv.image.io, "jpeg", None)
-    found = step({"img_path": str(picture)})
+    found = step({"img_path": str(photo_file)})
     assert CountingJpeg.decoded == 1
-    assert np.array_equal(found["img"], load_by_mmcv(picture)["img"])
-    FILES["cmyk"](photograph, picture)
-    assert np.array_equal(step({"img_path": str(picture)})["img"], load_by_mmcv(picture)["img"])
+    assert np.array_equal(found["img"], load_by_mmcv(photo_file)["img"])
+    FILES["cmyk"](photograph, photo_file)
+    assert np.array_equal(step({"img_path": str(photo_file)})["img"], load_by_mmcv(photo_file)["img"])
     assert CountingJpeg.decoded == 1
     assert mmcv.image.io.imread_backend == "cv2"
 

@@ -25,12 +25,12 @@ def test_files_are_read_as_they_are_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", (None, b"", b"<html>"))
-def test_a_file_that_is_missing_or_no_picture_is_named(
+def test_a_file_that_is_missing_or_no_image_is_named(
     tmp_path: Path, content: bytes | None
 ) -> None:
     path = tmp_path / "segments.png"
     if content is not None:
         path.write_bytes(content)
-    what = "no such file" if content is None else "no picture"
+    what = "no such file" if content is None else "no image"
     with pytest.raises(DataError, match=f"segments.png: {what}; expected a PNG of panoptic"):
         read_ids(str(path))

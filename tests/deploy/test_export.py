@@ -14,13 +14,13 @@ from mmvan.deploy.contract import Contract
 from mmvan.deploy.export import DifferenceError, Export
 from mmvan.deploy.formats import FORMATS
 from mmvan.deploy.graphs import require_any_size
-from mmvan.deploy.pictures import draw_pictures
+from mmvan.deploy.images import draw_images
 from mmvan.deploy.runtimes import open_runtime
 from mmvan.deploy.verify import TOLERANCES
 from mmvan.errors import CheckpointError, DataError, DeployError
 from tests.deploy.small import SHAPE, config_of, request
 
-# Shapes of the outputs of pictures of 64 x 96.
+# Shapes of the outputs of images of 64 x 96.
 OUTPUTS = {
     ("classification", "whole"): [(1, 10)],
     ("classification", "backbone"): [(1, 8, 16, 24), (1, 16, 8, 12), (1, 24, 4, 6), (1, 32, 2, 3)],
@@ -130,14 +130,14 @@ def test_int8_says_where_accuracy_is_not_measured(
     checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    draw_pictures(tmp_path / "pictures", 3)
+    draw_images(tmp_path / "images", 3)
     asked = request(
         "classification",
         checkpoints["classification"],
         "onnx",
         tmp_path,
         precision="int8",
-        calibrate=tmp_path / "pictures",
+        calibrate=tmp_path / "images",
     )
     *_, accuracy = Export(asked).write()
     assert accuracy.startswith("accuracy: not measured, the test set of ")

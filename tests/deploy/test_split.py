@@ -29,10 +29,10 @@ def test_the_split_detector_predicts_the_same(checkpoints: dict[str, Path], tmp_
     model.cfg = export.cfg
     split = use_runtime(model, open_runtime(asked.out, 1))
     prepare(tmp_path, "det", counts=(24, 4))
-    pictures = sorted((tmp_path / "coco" / "val2017").glob("*.jpg"))
-    assert len(pictures) == 4
+    images = sorted((tmp_path / "coco" / "val2017").glob("*.jpg"))
+    assert len(images) == 4
     found = 0
-    for path in pictures:
+    for path in images:
         image = np.ascontiguousarray(cv2.imread(str(path)))
         with DefaultScope.overwrite_default_scope("mmdet"):
             ours, whole = (inference_detector(m, image).pred_instances for m in (split, model))

@@ -32,10 +32,10 @@ def result(component: str, status: str, fix: str = "") -> Result:
     ("level", "status"), (("required", "fail"), ("task", "warn"), ("optional", "warn"))
 )
 def test_a_failure_weighs_as_its_level_says(level: str, status: str) -> None:
-    outcome = run_check(Check("part", fail, level, fix="mend it"))
+    outcome = run_check(Check("part", fail, level, fix="fix it"))
     assert outcome.status == status
     assert outcome.detail == "RuntimeError: operator nms is missing"
-    assert outcome.fix == "mend it"
+    assert outcome.fix == "fix it"
 
 
 def test_an_optional_part_may_be_absent() -> None:

@@ -70,7 +70,7 @@ def test_tta_needs_the_configs_settings(missing: str, weights: str) -> None:
 
 def test_tta_of_classification_cannot_draw(weights: str) -> None:
     with pytest.raises(ConfigError, match="--tta with --show-dir"):
-        apply(config("cls"), weights, "--tta", "--show-dir", "pictures")
+        apply(config("cls"), weights, "--tta", "--show-dir", "images")
 
 
 def mask_rcnn(metric: object) -> Config:
@@ -140,8 +140,8 @@ def test_wrong_kind_of_output(task: str, out: str, reason: str, weights: str) ->
 @pytest.mark.parametrize(
     ("task", "hook"),
     (
-        ("cls", {"type": "VisualizationHook", "enable": True, "out_dir": "pictures"}),
-        ("det", {"type": "DetVisualizationHook", "draw": True, "test_out_dir": "pictures"}),
+        ("cls", {"type": "VisualizationHook", "enable": True, "out_dir": "images"}),
+        ("det", {"type": "DetVisualizationHook", "draw": True, "test_out_dir": "images"}),
         ("seg", {"type": "SegVisualizationHook", "draw": True}),
     ),
 )
@@ -155,10 +155,10 @@ def test_every_library_draws_by_its_own_hook(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     cfg = config(task, default_hooks=default_hooks)
-    apply(cfg, weights, "--show-dir", "pictures")
+    apply(cfg, weights, "--show-dir", "images")
     own = (default_hooks or {}).get("visualization", {})
-    folder = str(tmp_path / "pictures")
-    expected = {key: folder if value == "pictures" else value for key, value in hook.items()}
+    folder = str(tmp_path / "images")
+    expected = {key: folder if value == "images" else value for key, value in hook.items()}
     assert cfg.default_hooks.visualization == {**own, **expected, "interval": 1}
     if task == "seg":
         assert cfg.visualizer.save_dir == folder
@@ -169,5 +169,5 @@ def test_drawing_by_several_processes_says_what_is_missing(
     weights: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     processes = Processes("pytorch", world_size=4)
-    apply(config("det"), weights, "--show-dir", "pictures", processes=processes)
+    apply(config("det"), weights, "--show-dir", "images", processes=processes)
     assert "one in 4, is drawn" in capsys.readouterr().out

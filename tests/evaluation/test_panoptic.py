@@ -153,7 +153,7 @@ def evaluate(tmp_path: Path, pairs: list[tuple[np.ndarray, np.ndarray]], **optio
     return evaluator.evaluate(len(pairs))
 
 
-def test_pictures_are_put_together_by_class(tmp_path: Path) -> None:
+def test_images_are_put_together_by_class(tmp_path: Path) -> None:
     first = row((70001, 4), (5, 6)), row((1000, 4), (2, 6))
     second = row((70001, 6), (5, 4)), row((1001, 6), (2, 4))
     found = evaluate(tmp_path, [first, second], classwise=True)

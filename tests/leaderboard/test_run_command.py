@@ -29,7 +29,7 @@ def workplace(tmp_path: Path) -> Workplace:
 
 
 def fitted_weights(workplace: Workplace, file: Path) -> None:
-    """Random features under a linear layer that is solved for the pictures of the test set."""
+    """Random features under a linear layer that is solved for the images of the test set."""
     torch.manual_seed(0)
     cfg = load_config(str(CONFIG), None, ())
     loader = cfg.test_dataloader

@@ -14,7 +14,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.fixture(scope="session")
 def classifier(workplace: Workplace) -> Path:
-    """The checkpoint of one epoch of the sample classifier: two iterations of ten pictures."""
+    """The checkpoint of one epoch of the sample classifier: two iterations of ten images."""
     workplace.succeed(
         "train.py",
         CONFIGS / "classification" / "van_t_in1k_sample.py",

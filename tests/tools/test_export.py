@@ -22,11 +22,11 @@ def test_export_then_infer(workplace: Workplace, classifier: Path, tmp_path: Pat
     assert "top-1 agrees in 100.00% of 8" in said
 
     table = tmp_path / "results.csv"
-    (workplace.root / VAL / "broken.jpg").write_bytes(b"no picture")
+    (workplace.root / VAL / "broken.jpg").write_bytes(b"no image")
     said = workplace.succeed("infer_exported.py", file, VAL, "--out", table, "--threads", "1")
     (workplace.root / VAL / "broken.jpg").unlink()
     count = 10 * COUNTS["cls"][1]
-    assert f"{count} pictures, " in said
+    assert f"{count} images, " in said
     assert "skipped: data/sample/imagenet/val/broken.jpg cannot be read" in said
     with table.open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 5 * count

@@ -1,4 +1,4 @@
-"""The command that prepares data sets, up to a training with the config that it writes."""
+"""The command that prepares datasets, up to a training with the config that it writes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SAMPLE = Path("data/sample")
 COCO = SAMPLE / "coco"
 ADE = SAMPLE / "ade20k"
 # Sources and options of each form, and what makes the training small: a B0 without weights on
-# pictures of 128 x 128, for one iteration and one evaluation.
+# images of 128 x 128, for one iteration and one evaluation.
 FORMS = {
-    "pictures": (
+    "images": (
         (SAMPLE / "imagenet",),
         (),
         ("model.head.in_channels=256", "train_cfg.max_epochs=1"),

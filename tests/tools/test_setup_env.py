@@ -158,7 +158,7 @@ def test_a_failed_setup_is_done_again(
     (options.venv / "setup" / "stamp").write_text("of another day")
     monkeypatch.setattr(Setup, "steps", lambda self: [("work", fail)])
     assert run_main(options, monkeypatch) == 1
-    assert "Set-up failed: step 1/1, work\ndisk full" in capsys.readouterr().err
+    assert "Setup failed: step 1/1, work\ndisk full" in capsys.readouterr().err
     assert not (options.venv / "setup" / "stamp").exists()
 
 

@@ -22,9 +22,9 @@ def test_checkpoint_that_is_a_web_page(workplace: Workplace, tmp_path: Path) -> 
 def test_classification_saves_and_draws(
     workplace: Workplace, classifier: Path, tmp_path: Path
 ) -> None:
-    out, pictures = tmp_path / "predictions.pkl", tmp_path / "pictures"
+    out, images = tmp_path / "predictions.pkl", tmp_path / "images"
     log = workplace.succeed(
-        "test.py", CLASSIFIER, classifier, "--out", out, "--show-dir", pictures, "--device", "cpu"
+        "test.py", CLASSIFIER, classifier, "--out", out, "--show-dir", images, "--device", "cpu"
     )
     assert "test classification" in log
     assert "1 x cpu (GPUs hidden)" in log
@@ -32,7 +32,7 @@ def test_classification_saves_and_draws(
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == CLASSES * COUNTS["cls"][1]
     assert {tuple(prediction["pred_score"].shape) for prediction in predictions} == {(CLASSES,)}
-    drawn = list(pictures.glob("*.png"))
+    drawn = list(images.glob("*.png"))
     assert len(drawn) == len(predictions)
     assert Image.open(drawn[0]).size == (320, 320)
 
@@ -53,9 +53,9 @@ def test_segmentation_trains_saves_and_draws(
     workplace.succeed("train.py", SEGMENTER, "--cfg-options", *options)
     weights = workplace.root / "work_dirs" / "van_t_fpn_sample" / "iter_2.pth"
 
-    maps, pictures = tmp_path / "maps", tmp_path / "pictures"
-    log = workplace.succeed("test.py", SEGMENTER, weights, "--out", maps, "--show-dir", pictures)
+    maps, images = tmp_path / "maps", tmp_path / "images"
+    log = workplace.succeed("test.py", SEGMENTER, weights, "--out", maps, "--show-dir", images)
     assert "mIoU" in log
-    saved, drawn = list(maps.glob("*.png")), list(pictures.rglob("*.png"))
+    saved, drawn = list(maps.glob("*.png")), list(images.rglob("*.png"))
     assert (len(saved), len(drawn)) == (COUNTS["seg"][1], COUNTS["seg"][1])
     assert Image.open(saved[0]).mode == "L"

@@ -13,7 +13,7 @@ from mmvan.data.sample import prepare
 PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / "configs"
 TOOLS = PROJECT / "tools"
-# Training and validation pictures: of each class (cls), or in all.
+# Training and validation images: of each class (cls), or in all.
 COUNTS = {"cls": (2, 1), "det": (24, 4), "seg": (4, 2)}
 TIMEOUT = 300  # seconds; a hanging process group must not hang the suite
 

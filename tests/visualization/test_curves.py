@@ -30,8 +30,8 @@ def test_the_newest_run_is_read_and_plotted(tmp_path: Path) -> None:
     }
     out = tmp_path / "curves.png"
     plot_curves({"one": log, "two": {}}, out)
-    with Image.open(out) as picture:
-        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    with Image.open(out) as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
     assert len(colours) > 20
 
 

@@ -1,4 +1,4 @@
-"""Drawn panoptic segments, and pictures without any."""
+"""Drawn panoptic segments, and images without any."""
 
 from pathlib import Path
 
@@ -30,12 +30,12 @@ def drawn(segments: torch.Tensor, path: Path) -> np.ndarray:
 def test_segments_have_the_colours_of_their_classes(tmp_path: Path) -> None:
     segments = torch.ones(60, 80, dtype=torch.int32)
     segments[10:50, :40] = 1000
-    picture = drawn(segments, tmp_path / "segments.png")
-    cat, sky = picture[45, 10], picture[45, 70]
+    image = drawn(segments, tmp_path / "segments.png")
+    cat, sky = image[45, 10], image[45, 70]
     assert cat[0] > cat[2] + 50
     assert sky[2] > sky[0] + 50
 
 
-def test_a_picture_without_segments_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_an_image_without_segments_is_shown_as_it_is(tmp_path: Path) -> None:
     nothing = torch.full((60, 80), len(META["classes"]), dtype=torch.int32)
     assert (drawn(nothing, tmp_path / "nothing.png") == 128).all()

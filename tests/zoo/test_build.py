@@ -14,7 +14,7 @@ from mmvan.errors import CheckpointError, ConfigError
 from mmvan.zoo import build
 from mmvan.zoo.catalogue import find_model, list_models
 
-# Of the data sets: by method where it is not that of the task.
+# Of the datasets: by method where it is not that of the task.
 CLASSES = {
     "classification": 1000,
     "cub200": 200,

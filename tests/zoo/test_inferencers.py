@@ -1,4 +1,4 @@
-"""The task libraries' own inferencers take our configs and checkpoints, on one picture each."""
+"""The task libraries' own inferencers take our configs and checkpoints, on one image each."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import mmvan
 from mmvan.checkpoint.layouts import MMPRETRAIN, MMSEG, MMVAN, OFFICIAL, Layout
 from mmvan.zoo import config_dir
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
 SIZE = (128, 96)
 
 
@@ -56,7 +56,7 @@ def test_classification(tmp_path: Path) -> None:
         {"model": config, "pretrained": official_file(model, tmp_path)},
         {"model": model},
     ):
-        (result,) = ImageClassificationInferencer(**given, device="cpu")(PICTURE)
+        (result,) = ImageClassificationInferencer(**given, device="cpu")(IMAGE)
         assert result["pred_class"] == model.dataset_meta["classes"][result["pred_label"]]
         scores.append(result["pred_scores"])
     assert len(scores) == 3
@@ -74,7 +74,7 @@ def test_detection(tmp_path: Path) -> None:
     resize.scale = SIZE
     cfg.model.test_cfg.rcnn.score_thr = 0.0  # random weights are sure of nothing
     inferencer = DetInferencer(model=cfg, weights=checkpoint, device="cpu", show_progress=False)
-    (found,) = inferencer(PICTURE, out_dir=str(tmp_path))["predictions"]
+    (found,) = inferencer(IMAGE, out_dir=str(tmp_path))["predictions"]
     assert len(found["labels"]) == len(found["scores"]) == len(found["bboxes"]) == 100
     assert set(found["labels"]) <= set(range(80))
     boxes = np.array(found["bboxes"])
@@ -93,9 +93,9 @@ def test_segmentation(method: str, layout: Layout, tmp_path: Path) -> None:
     (resize,) = [t for t in cfg.test_dataloader.dataset.pipeline if t.type == "Resize"]
     resize.scale = SIZE
     inferencer = MMSegInferencer(model=cfg, weights=checkpoint, device="cpu")
-    result = inferencer(PICTURE, return_vis=True)
-    assert result["predictions"].shape == PICTURE.shape[:2]
+    result = inferencer(IMAGE, return_vis=True)
+    assert result["predictions"].shape == IMAGE.shape[:2]
     assert set(np.unique(result["predictions"])) <= set(range(150))
-    assert result["visualization"].shape == PICTURE.shape
+    assert result["visualization"].shape == IMAGE.shape
     assert inferencer.visualizer.dataset_meta["classes"] == model.dataset_meta["classes"]
     assert same_weights(inferencer.model, model)

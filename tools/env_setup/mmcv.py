@@ -219,7 +219,7 @@ class Progress:
 
 
 def store(wheel: Path, cache: Path) -> None:
-    """Puts a wheel into the cache in one step, so that a killed set-up leaves no half of it."""
+    """Puts a wheel into the cache in one step, so that a killed setup leaves no half of it."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         shutil.copyfile(wheel, Path(folder, wheel.name))

@@ -57,7 +57,7 @@ def advise(log: str) -> str:
     for pattern, advice in ADVICE:
         if re.search(pattern, log):
             return advice
-    return "read the log; once that is mended, the same command goes on where this one stopped"
+    return "read the log; once that is fixed, the same command goes on where this one stopped"
 
 
 def describe_failure(arguments: Sequence[str], status: int, log: Path, output: str) -> str:

@@ -1,5 +1,5 @@
 # CUB-200-2011 at 448 x 448, 8 images per GPU: mmpretrain's pipeline. The paper does not say which
-# it has; this size is usual for the data set.
+# it has; this size is usual for the dataset.
 _base_ = "../runtime.py"
 
 default_scope = "mmpretrain"

@@ -8,7 +8,7 @@ default_hooks = dict(
     visualization=dict(type="VisualizationHook", enable=False),
 )
 
-# Pictures are read as timm reads them, with the pixels that Pillow gives (OpenCV decodes CMYK
+# Images are read as timm reads them, with the pixels that Pillow gives (OpenCV decodes CMYK
 # otherwise), and as they are stored, whatever orientation their EXIF data asks for.
 read = dict(type="mmvan.LoadImage", color_type="color_ignore_orientation")
 fill = [128, 128, 128]
@@ -53,7 +53,7 @@ train_pipeline = [
 test_pipeline = [
     read,
     # 224 / 0.9, the authors' crop ratio, rounded down as timm does. Pillow smooths what it shrinks,
-    # OpenCV does not: its pictures would be 4 grey levels off on average.
+    # OpenCV does not: its images would be 4 grey levels off on average.
     dict(type="ResizeEdge", scale=248, edge="short", backend="pillow", interpolation="bicubic"),
     dict(type="CenterCrop", crop_size=224),
     dict(type="PackInputs"),

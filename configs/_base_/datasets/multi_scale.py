@@ -1,5 +1,5 @@
 # Swin's multi-scale training, which it has from DETR: the shorter side is 480 to 800 pixels, and
-# half of the pictures are cropped before. It takes the place of `Resize` in a pipeline.
+# half of the images are cropped before. It takes the place of `Resize` in a pipeline.
 choose_short_side = dict(
     type="RandomChoiceResize",
     scales=[(short, 1333) for short in range(480, 801, 32)],

@@ -1,4 +1,4 @@
-"""Checks pictures in class folders, and lists of pictures with labels."""
+"""Checks images in class folders, and lists of images with labels."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def class_folders(source: Source) -> list[str]:
 
 
 def folder_problems(source: Source) -> list[Problem]:
-    """Checks one data set whose files and directories exist.
+    """Checks one dataset whose files and directories exist.
 
     Args:
-        source: A data set of pictures in class folders, of listed pictures or without labels.
+        source: A dataset of images in class folders, of listed images or without labels.
     """
     if source.ann_file:
         return list(_list_problems(source))

@@ -26,7 +26,7 @@ __all__ = ["check_datasets", "find_problems"]
 
 
 def _source_problems(source: Source, files: CocoFiles) -> list[Problem]:
-    """Checks one data set; of a class that finds files in its own way, only that paths exist."""
+    """Checks one dataset; of a class that finds files in its own way, only that paths exist."""
     problems = location_problems(source)
     if problems:
         return problems
@@ -79,9 +79,9 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
 def find_problems(
     cfg: Config, loaders: Sequence[str], files: CocoFiles | None = None
 ) -> list[Problem]:
-    """Checks the files of all data sets and metrics, without building or decoding any.
+    """Checks the files of all datasets and metrics, without building or decoding any.
 
-    Wrappers such as ``RepeatDataset`` are looked through. Paths are joined as the data sets join
+    Wrappers such as ``RepeatDataset`` are looked through. Paths are joined as the datasets join
     them; each annotation file is read once.
 
     Args:
@@ -99,7 +99,7 @@ def find_problems(
 
 
 def check_datasets(cfg: Config, loaders: Sequence[str] = ("train", "val", "test")) -> None:
-    """Refuses data sets and metrics that :func:`find_problems` finds anything wrong with.
+    """Refuses datasets and metrics that :func:`find_problems` finds anything wrong with.
 
     Args:
         cfg: A config of mmpretrain, mmdet or mmseg.

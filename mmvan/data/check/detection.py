@@ -1,4 +1,4 @@
-"""Checks COCO annotation files, and the pictures that they list."""
+"""Checks COCO annotation files, and the images that they list."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class CocoFile:
     """What the checks need to know of an annotation file.
 
     Args:
-        images: File names of its pictures.
+        images: File names of its images.
         categories: Names of its categories, in its order.
-        trainable: Names of the categories that have an object to train on in some picture.
+        trainable: Names of the categories that have an object to train on in some image.
         annotated: Whether it has a table of annotations.
         stray: Annotations that point to an image or a category that is not in its tables, each
             described.
-        segmented: The pictures with their segments in a panoptic file; None in another.
+        segmented: The images with their segments in a panoptic file; None in another.
     """
 
     images: list[str]
@@ -95,7 +95,7 @@ def _is_panoptic(content: dict[str, Any]) -> bool:
 
 
 def _segments(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the segments of a panoptic file with their places and the image of their picture.
+    """Yields the segments of a panoptic file with their places and the image of their image.
 
     Raises:
         DataError: If an entry lacks a field.
@@ -110,7 +110,7 @@ def _segments(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _segmented(content: dict[str, Any]) -> tuple[Segmented, ...]:
-    """Returns the pictures of a sound panoptic file that have an image, with their segments."""
+    """Returns the images of a sound panoptic file that have an image, with their segments."""
     images = {entry["id"]: entry for entry in content["images"]}
     return tuple(
         Segmented(
@@ -183,7 +183,7 @@ class CocoFiles:
     """Annotation files, each read once however many loaders and metrics name it.
 
     Args:
-        max_decoded: How many panoptic PNGs of each data set are decoded at most.
+        max_decoded: How many panoptic PNGs of each dataset are decoded at most.
     """
 
     def __init__(self, max_decoded: int = MAX_DECODED) -> None:
@@ -276,10 +276,10 @@ def _stray_annotations(source: Source, content: CocoFile) -> Problem | None:
 
 
 def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
-    """Checks one COCO data set whose files and directories exist.
+    """Checks one COCO dataset whose files and directories exist.
 
     Args:
-        source: The data set.
+        source: The dataset.
         files: The annotation files read so far.
     """
     key = f"{source.key}.ann_file"
@@ -309,7 +309,7 @@ def untrained_problems(cfg: Config, sources: list[Source], files: CocoFiles) -> 
 
     Args:
         cfg: The whole config; with ``allow_empty_categories=True`` nothing is found.
-        sources: All sound COCO data sets of the training loader.
+        sources: All sound COCO datasets of the training loader.
         files: The annotation files read so far.
     """
     if cfg.get(ALLOW_EMPTY):
@@ -324,7 +324,7 @@ def untrained_problems(cfg: Config, sources: list[Source], files: CocoFiles) -> 
             expected = "an object to train on (no crowd, not empty) for every class of the config"
             fix = (
                 "annotate some, or take the names out of metainfo.classes and num_classes; for a "
-                f"part of a data set: --cfg-options {ALLOW_EMPTY}=True"
+                f"part of a dataset: --cfg-options {ALLOW_EMPTY}=True"
             )
             problems.append(
                 Problem(f"{source.key}.ann_file", source.ann_file, found, expected, fix)

@@ -13,10 +13,10 @@ from mmvan.data.check.sources import FOLDER_LAYOUT, Source
 
 __all__ = ["head_problems"]
 
-# Under these keys the libraries keep the heads whose `num_classes` is that of the data set. Others
+# Under these keys the libraries keep the heads whose `num_classes` is that of the dataset. Others
 # count something else, as the semantic head of a panoptic model does.
 HEADS = ("head", "bbox_head", "mask_head", "decode_head", "auxiliary_head")
-# What the heads of panoptic models count, and where the metainfo of the data set names it.
+# What the heads of panoptic models count, and where the metainfo of the dataset names it.
 PANOPTIC = {"num_things_classes": "thing_classes", "num_stuff_classes": "stuff_classes"}
 
 
@@ -43,7 +43,7 @@ def _heads(model: Any) -> Iterator[tuple[str, int, str]]:
 
 
 def _count(source: Source, names: str) -> int:
-    """Returns how many classes a data set has; 0 if it does not say."""
+    """Returns how many classes a dataset has; 0 if it does not say."""
     found = source.names(names)
     if found is not None or source.layout != FOLDER_LAYOUT:
         return len(found or ())
@@ -55,7 +55,7 @@ def head_problems(cfg: Config, sources: list[Source]) -> list[Problem]:
 
     Args:
         cfg: The whole config.
-        sources: Its data sets; one that does not say how many classes it has is left out.
+        sources: Its datasets; one that does not say how many classes it has is left out.
     """
     problems = []
     for source in sources:
@@ -64,6 +64,6 @@ def head_problems(cfg: Config, sources: list[Source]) -> list[Problem]:
             if count and number != count:
                 found = f"a head for {number} classes"
                 expected = f"{count}, the number of {names.replace('_', ' ')} of {source.key}"
-                fix = f"--cfg-options {key}={count}, or correct metainfo.{names} of the data set"
+                fix = f"--cfg-options {key}={count}, or correct metainfo.{names} of the dataset"
                 problems.append(Problem(key, str(number), found, expected, fix))
     return problems

@@ -1,4 +1,4 @@
-"""Checks directories of pictures and label maps for semantic segmentation."""
+"""Checks directories of images and label maps for semantic segmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmvan.data.check.sources import Source, advice, list_files
 
 __all__ = ["PAIR_LAYOUT", "pair_problems"]
 
-# mmseg's class that pairs pictures with label maps by their names.
+# mmseg's class that pairs images with label maps by their names.
 PAIR_LAYOUT = "BaseSegDataset"
 
 
@@ -20,7 +20,7 @@ def _stems(paths: Iterable[str], suffix: str) -> set[str]:
 
 
 def _names(source: Source, images: set[str]) -> set[str]:
-    """Returns the stems that the data set will read."""
+    """Returns the stems that the dataset will read."""
     if not source.ann_file or Path(source.ann_file).is_dir():
         return images
     lines = Path(source.ann_file).read_text(encoding="utf-8").splitlines()
@@ -48,10 +48,10 @@ def _no_images(source: Source, folder: str, suffix: str) -> Problem:
 
 
 def pair_problems(source: Source) -> list[Problem]:
-    """Checks that every picture has its label map and every label map its picture.
+    """Checks that every image has its label map and every label map its image.
 
     Args:
-        source: A data set whose directories exist.
+        source: A dataset whose directories exist.
     """
     folder = source.prefixes.get("img_path") or source.root or os.curdir
     suffix = source.option("img_suffix")

@@ -1,4 +1,4 @@
-"""Finds the data sets in a config, and where on disk they look for their files."""
+"""Finds the datasets in a config, and where on disk they look for their files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = [
     "neighbours",
 ]
 
-# mmpretrain's class that finds pictures in class folders or by a list of lines.
+# mmpretrain's class that finds images in class folders or by a list of lines.
 FOLDER_LAYOUT = "CustomDataset"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One data set of a config, wrappers taken off.
+    """One dataset of a config, wrappers taken off.
 
     Args:
         key: Where it stands, like ``train_dataloader.dataset.dataset``.
@@ -91,7 +91,7 @@ class Source:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Class names by the config, else by the data set's class; None if neither says."""
+        """Class names by the config, else by the dataset's class; None if neither says."""
         return self.names("classes")
 
     def names(self, key: str) -> tuple[str, ...] | None:
@@ -104,7 +104,7 @@ class Source:
         return tuple(names) if names else None
 
     def option(self, name: str) -> Any:
-        """Returns an option of the config, else its default in the data set's class."""
+        """Returns an option of the config, else its default in the dataset's class."""
         if name in self.options:
             return self.options[name]
         for parent in inspect.getmro(self.dataset_type) if self.dataset_type else ():
@@ -140,14 +140,14 @@ def _unwrap(key: str, options: Mapping[str, Any]) -> Iterator[tuple[str, Mapping
 
 
 def find_sources(cfg: Config, loader: str) -> list[Source]:
-    """Finds the data sets of one loader.
+    """Finds the datasets of one loader.
 
     Args:
         cfg: The whole config.
         loader: ``train``, ``val`` or ``test``.
 
     Returns:
-        The data sets on local disks; none if the config has no such loader. A data set elsewhere is
+        The datasets on local disks; none if the config has no such loader. A dataset elsewhere is
         left out, and the log says so.
     """
     options = (cfg.get(f"{loader}_dataloader") or {}).get("dataset")
@@ -203,16 +203,16 @@ def advice(path: str) -> str:
     if "sample" in Path(path).parts:
         return "make the sample data: python tools/prepare_sample_data.py"
     return (
-        "put the data set there (python tools/prepare_dataset.py does; README, section Data), or "
+        "put the dataset there (python tools/prepare_dataset.py does; README, section Data), or "
         "name its place with --cfg-options and the key above"
     )
 
 
 def location_problems(source: Source) -> list[Problem]:
-    """Finds what a data set names and is not there: its root, else directories and files."""
+    """Finds what a dataset names and is not there: its root, else directories and files."""
     if source.root and not Path(source.root).is_dir():
         found = f"no such directory; {neighbours(source.root)}"
-        expected = "the directory of the data set"
+        expected = "the directory of the dataset"
         return [
             Problem(f"{source.key}.data_root", source.root, found, expected, advice(source.root))
         ]

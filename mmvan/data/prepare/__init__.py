@@ -1,1 +1,1 @@
-"""Brings data sets into the layout that the configs expect, and looks at every file of them."""
+"""Brings datasets into the layout that the configs expect, and looks at every file of them."""

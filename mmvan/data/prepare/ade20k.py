@@ -11,7 +11,7 @@ from mmvan.data.prepare.dataset import (
     decoding_problems,
     files_of,
 )
-from mmvan.data.prepare.pictures import LabelMap
+from mmvan.data.prepare.images import LabelMap
 from mmvan.data.prepare.placing import Rule, by_rules
 
 __all__ = ["ADE20K"]
@@ -29,9 +29,9 @@ def _check(options: Options) -> list[Problem]:
     problems = config_problems("ade20k.py", options)
     for split in ("training", "validation"):
         images, maps = (options.target / kind / split for kind in ("images", "annotations"))
-        pictures = files_of(images)
-        problems += decoding_problems(images, pictures, options)
-        pairs = [LabelMap(maps / f"{path.stem}.png", path, LABELS) for path in pictures]
+        files = files_of(images)
+        problems += decoding_problems(images, files, options)
+        pairs = [LabelMap(maps / f"{path.stem}.png", path, LABELS) for path in files]
         present = [pair for pair in pairs if pair.path.is_file()]
         problems += decoding_problems(maps, present, options)
     return problems

@@ -10,7 +10,7 @@ from PIL import Image
 from mmvan.data.check.problems import Problem
 from mmvan.data.prepare.config import Segmentation, write_config
 from mmvan.data.prepare.dataset import Count, DataSet, Options, decoding_problems, files_of
-from mmvan.data.prepare.pictures import IGNORE, LabelMap
+from mmvan.data.prepare.images import IGNORE, LabelMap
 from mmvan.data.prepare.placing import Rule, by_rules
 
 __all__ = ["CAMVID", "CLASSES"]
@@ -42,10 +42,10 @@ def ignore_unlabelled(png: bytes) -> bytes:
     Returns:
         A PNG of the same size. What is no label map comes back as it is, for the checks to report.
     """
-    with Image.open(io.BytesIO(png)) as picture:
-        if picture.mode not in ("L", "P"):
+    with Image.open(io.BytesIO(png)) as image:
+        if image.mode not in ("L", "P"):
             return png
-        labels = np.asarray(picture)
+        labels = np.asarray(image)
     made = io.BytesIO()
     Image.fromarray(np.where(labels == UNLABELLED, IGNORE, labels).astype(np.uint8)).save(
         made, "PNG"
@@ -64,9 +64,9 @@ def _check(options: Options) -> list[Problem]:
     problems: list[Problem] = []
     for split in ("train", "val", "test"):
         images, maps = (options.target / kind / split for kind in ("images", "annotations"))
-        pictures = files_of(images)
-        problems += decoding_problems(images, pictures, options)
-        tasks = [LabelMap(maps / path.name, path, len(CLASSES)) for path in pictures]
+        files = files_of(images)
+        problems += decoding_problems(images, files, options)
+        tasks = [LabelMap(maps / path.name, path, len(CLASSES)) for path in files]
         problems += decoding_problems(maps, tasks, options)
     return problems
 

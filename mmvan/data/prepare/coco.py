@@ -1,4 +1,4 @@
-"""COCO 2017: pictures, instances and, where they are given, panoptic maps."""
+"""COCO 2017: images, instances and, where they are given, panoptic maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmvan.data.prepare.dataset import (
     decoding_problems,
     files_of,
 )
-from mmvan.data.prepare.pictures import SegmentMap
+from mmvan.data.prepare.images import SegmentMap
 from mmvan.data.prepare.placing import Rule, by_rules
 from mmvan.errors import DataError
 
@@ -50,10 +50,10 @@ def _segment_problems(split: str, options: Options, files: CocoFiles) -> list[Pr
     """Compares the panoptic maps that are there with their annotations."""
     folder = options.target / "annotations" / f"panoptic_{split}"
     try:
-        pictures = files.read(f"{folder}.json").segmented or ()
+        images = files.read(f"{folder}.json").segmented or ()
     except (DataError, FileNotFoundError):
         return []  # It is among the problems of the config.
-    tasks = [SegmentMap(folder, picture) for picture in pictures]
+    tasks = [SegmentMap(folder, image) for image in images]
     return decoding_problems(folder, [task for task in tasks if task.path.is_file()], options)
 
 

@@ -1,4 +1,4 @@
-"""Writes a config for a data set of one's own, as changes of the reference config of its task."""
+"""Writes a config for a custom dataset, as changes of the reference config of its task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEST_AS_VAL = "test_{0} = val_{0}\n"
 
 @dataclass(frozen=True)
 class Classification:
-    """Pictures in ``train/<class>`` and ``val/<class>``.
+    """Images in ``train/<class>`` and ``val/<class>``.
 
     Args:
         classes: Class names: the sorted names of the folders.
@@ -48,7 +48,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Detection:
-    """Pictures in ``images`` and COCO annotations in ``annotations/instances_{train,val}.json``.
+    """Images in ``images`` and COCO annotations in ``annotations/instances_{train,val}.json``.
 
     Args:
         classes: Class names in the order of the annotation files.
@@ -84,12 +84,12 @@ class Detection:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Pictures in ``images/{train,val}`` and label maps in ``annotations/{train,val}``.
+    """Images in ``images/{train,val}`` and label maps in ``annotations/{train,val}``.
 
     Args:
         classes: Class names; label i is the i-th of them, from 0.
         palette: A colour for each; None for the library's.
-        image_suffix: How names of pictures end.
+        image_suffix: How names of images end.
         map_suffix: How names of label maps end.
     """
 
@@ -137,7 +137,7 @@ def write_config(data: Classification | Detection | Segmentation, target: Path) 
     """Writes ``van_b_<name of the folder>.py`` beside the data, unless it is there already.
 
     Args:
-        data: What the data set is like.
+        data: What the dataset is like.
         target: Its folder.
 
     Returns:

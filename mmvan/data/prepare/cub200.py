@@ -18,7 +18,7 @@ from mmvan.data.prepare.placing import Rule, by_rules
 
 __all__ = ["CUB200"]
 
-# Each line has the number of a picture and a word.
+# Each line has the number of an image and a word.
 TABLES = ("images.txt", "image_class_labels.txt", "train_test_split.txt")
 RULES = (
     Rule(r"(images/\d{3}\.[^/]+/[^/]+\.jpg)", r"\1"),
@@ -43,7 +43,7 @@ def _table_problems(target: Path) -> Iterator[Problem]:
     images, labels, splits = (_read(target / name) for name in TABLES)
     odd = sorted(images.keys() ^ labels.keys() | images.keys() ^ splits.keys())
     if odd:
-        found = f"{len(odd)} pictures that are not in all tables, by number"
+        found = f"{len(odd)} images that are not in all tables, by number"
         yield Problem("tables", str(target), found, f"equal numbers in {TABLES}", fix, tuple(odd))
     wrong = [f"{key} {value}" for key, value in labels.items() if not _is_label(value)]
     wrong += [f"{key} {value}" for key, value in splits.items() if value not in ("0", "1")]
@@ -55,8 +55,8 @@ def _table_problems(target: Path) -> Iterator[Problem]:
     present = {path.relative_to(folder).as_posix() for path in files_of(folder)}
     absent = tuple(name for name in images.values() if name not in present)
     if absent:
-        found = f"{len(absent)} of {len(images)} pictures missing"
-        yield Problem("images.txt", str(target), found, "every picture of it", fix, absent)
+        found = f"{len(absent)} of {len(images)} images missing"
+        yield Problem("images.txt", str(target), found, "every image of it", fix, absent)
 
 
 def _read(file: Path) -> dict[str, str]:
@@ -69,7 +69,7 @@ def _is_label(word: str) -> bool:
     return word.isdecimal() and 1 <= int(word) <= NUM_CLASSES
 
 
-# The numbers are those of the data set's README.
+# The numbers are those of the dataset's README.
 CUB200 = DataSet(
     "data/CUB_200_2011",
     "From https://data.caltech.edu/records/65de6-vp158: CUB_200_2011.tgz.",

@@ -1,4 +1,4 @@
-"""What data sets of one's own share: the choice of validation pictures, and the last checks."""
+"""What custom datasets share: the choice of validation images, and the last checks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = [
     "common_folder",
     "finish",
     "left_over",
-    "list_pictures",
+    "list_images",
     "split_of",
     "write_once",
 ]
 
-# What mmpretrain's CustomDataset takes for pictures.
-PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+# What mmpretrain's CustomDataset takes for images.
+IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("val", "valid", "validation", "test"), "val"
 )
@@ -37,7 +37,7 @@ SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Choice:
-    """How validation pictures are chosen where they are not given.
+    """How validation images are chosen where they are not given.
 
     Args:
         ratio: Their share, above 0 and below 1.
@@ -55,12 +55,12 @@ class Choice:
             raise DataError(f"--val-ratio {self.ratio}: expected a share between 0 and 1, as 0.2")
 
 
-def list_pictures(sources: Sequence[Path], suffixes: Sequence[str] = PICTURES) -> list[str]:
-    """Names of all pictures of folders and archives.
+def list_images(sources: Sequence[Path], suffixes: Sequence[str] = IMAGES) -> list[str]:
+    """Names of all images of folders and archives.
 
     Args:
         sources: Folders and archives.
-        suffixes: How names of pictures end, in lower case.
+        suffixes: How names of images end, in lower case.
 
     Raises:
         DataError: There is none.
@@ -73,7 +73,7 @@ def list_pictures(sources: Sequence[Path], suffixes: Sequence[str] = PICTURES) -
     ]
     if not names:
         where = ", ".join(map(str, sources))
-        raise DataError(f"{where}: no picture in it. Expected files that end in {listed(suffixes)}")
+        raise DataError(f"{where}: no image in it. Expected files that end in {listed(suffixes)}")
     return names
 
 
@@ -139,8 +139,8 @@ def left_over(target: Path, folders: Iterable[str], places: Iterable[Place]) -> 
     """Finds files of another run, which may be in the other split now.
 
     Args:
-        target: The data set.
-        folders: Its folders of pictures and label maps.
+        target: The dataset.
+        folders: Its folders of images and label maps.
         places: Where files belong.
     """
     wanted = {target / place.path for place in places}
@@ -159,10 +159,10 @@ def finish(
     options: Options,
     look: Callable[[], list[Problem]],
 ) -> str:
-    """Writes the config, and finds what it and the pictures have wrong.
+    """Writes the config, and finds what it and the images have wrong.
 
     Args:
-        data: What the data set is like.
+        data: What the dataset is like.
         options: What the user asked for.
         look: Decodes the files.
 
@@ -176,7 +176,7 @@ def finish(
     file = write_config(data, options.target)
     problems = find_problems(Config.fromfile(file), ("train", "val")) + look()
     if problems and file not in known:
-        # It may change with what is mended, and one that is there is never written again.
+        # It may change with what is fixed, and one that is there is never written again.
         file.unlink()
     report(problems, options.target)
     return (

@@ -1,4 +1,4 @@
-"""A data set of one's own for detection: pictures with annotations in COCO's format."""
+"""A custom dataset for detection: images with annotations in COCO's format."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FOLDER = "images"
 
 
 def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) -> str:
-    """Lays pictures out in ``images`` with two annotation files, and writes a config.
+    """Lays images out in ``images`` with two annotation files, and writes a config.
 
     Args:
-        options: What the user asked for; the sources hold the pictures.
+        options: What the user asked for; the sources hold the images.
         annotations: A COCO annotation file, or one to train on and one to validate on.
-        choice: Which pictures to validate on if there is one file.
+        choice: Which images to validate on if there is one file.
 
     Returns:
         What was done and what to do next.
@@ -47,12 +47,12 @@ def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) 
 
     def look() -> list[Problem]:
         folder = options.target / FOLDER
-        pictures = [folder / name for name in sorted(wanted) if (folder / name).is_file()]
-        return placed.problems(options.target) + decoding_problems(folder, pictures, options)
+        files = [folder / name for name in sorted(wanted) if (folder / name).is_file()]
+        return placed.problems(options.target) + decoding_problems(folder, files, options)
 
     data = Detection(classes, all(map(_has_masks, contents)), options.partial)
     train, val = (len(content["images"]) for content in splits)
-    return f"{train} pictures to train on, {val} to validate; {finish(data, options, look)}"
+    return f"{train} images to train on, {val} to validate; {finish(data, options, look)}"
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _classes(contents: Sequence[dict[str, Any]], paths: Sequence[Path]) -> tuple
 
 
 def _divide(content: dict[str, Any], choice: Choice) -> list[dict[str, Any]]:
-    """Two annotation files out of one; each annotation goes with its picture."""
+    """Two annotation files out of one; each annotation goes with its image."""
     splits = assign((str(image["file_name"]) for image in content["images"]), choice)
     return [
         _part(content, [i for i in content["images"] if splits[str(i["file_name"])] == split])
@@ -96,7 +96,7 @@ def _part(content: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, An
 
 
 def _place(name: str, wanted: Iterable[str]) -> Place | None:
-    """The place of a picture that an annotation file names by the end of its path."""
+    """The place of an image that an annotation file names by the end of its path."""
     parts = PurePosixPath(name).parts
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((Place(f"{FOLDER}/{end}") for end in ends if end in wanted), None)

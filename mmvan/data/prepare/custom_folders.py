@@ -1,4 +1,4 @@
-"""A data set of one's own for classification: a folder of pictures for each class."""
+"""A custom dataset for classification: a folder of images for each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmvan.data.prepare.custom import (
     common_folder,
     finish,
     left_over,
-    list_pictures,
+    list_images,
     split_of,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems, files_of
@@ -30,7 +30,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
     Args:
         options: What the user asked for; the sources hold class folders, or ``train`` and ``val``
             with class folders in them.
-        choice: Which pictures to validate on if the sources do not say so.
+        choice: Which images to validate on if the sources do not say so.
 
     Returns:
         What was done and what to do next.
@@ -38,7 +38,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
     Raises:
         DataError: The sources have another form, or anything is wrong with the files.
     """
-    paths = _paths(list_pictures(options.sources), choice)
+    paths = _paths(list_images(options.sources), choice)
     _check_classes(paths.values())
     places = {name: Place(path) for name, path in paths.items()}
     placed = place(options.sources, places.get, options.target, options.link)
@@ -49,15 +49,15 @@ def prepare_folders(options: Options, choice: Choice) -> str:
         return [
             *placed.problems(options.target),
             *left_over(options.target, ("train", "val"), places.values()),
-            *_picture_problems(options),
+            *_image_problems(options),
         ]
 
     next_step = finish(Classification(classes), options, look)
-    return f"{trained} pictures to train on, {len(paths) - trained} to validate; {next_step}"
+    return f"{trained} images to train on, {len(paths) - trained} to validate; {next_step}"
 
 
 def _paths(names: list[str], choice: Choice) -> dict[str, str]:
-    """Paths in the target by the names of pictures in the sources."""
+    """Paths in the target by the names of images in the sources."""
     folder = common_folder(names)
     inside = {name: str(PurePosixPath(name).relative_to(folder)) for name in names}
     if all(split_of(path) for path in inside.values()):
@@ -73,7 +73,7 @@ def _paths(names: list[str], choice: Choice) -> dict[str, str]:
 
 
 def _check_classes(paths: Iterable[str]) -> None:
-    """Refuses pictures outside class folders, and classes that one split lacks."""
+    """Refuses images outside class folders, and classes that one split lacks."""
     found: dict[str, set[str]] = {"train": set(), "val": set()}
     loose = []
     for path in paths:
@@ -84,20 +84,20 @@ def _check_classes(paths: Iterable[str]) -> None:
             loose.append(path)
     if loose:
         raise DataError(
-            f"--source: {len(loose)} pictures are in no class folder: {listed(loose, 20)}. "
-            "Expected <class>/<picture>, or the same in train and val; for pictures with "
+            f"--source: {len(loose)} images are in no class folder: {listed(loose, 20)}. "
+            "Expected <class>/<image>, or the same in train and val; for images with "
             "annotations name --annotations or --masks."
         )
     odd = found["train"] ^ found["val"]
     if odd or len(found["train"]) < 2:
         raise DataError(
             f"--source: expected two or more class folders, the same in train and val, with two or "
-            f"more pictures each. Found {listed(sorted(found['train']))} in train and "
+            f"more images each. Found {listed(sorted(found['train']))} in train and "
             f"{listed(sorted(found['val']))} in val; in one only: {listed(sorted(odd), 20)}."
         )
 
 
-def _picture_problems(options: Options) -> list[Problem]:
+def _image_problems(options: Options) -> list[Problem]:
     return [
         problem
         for folder in (options.target / "train", options.target / "val")

@@ -1,4 +1,4 @@
-"""A data set of one's own for semantic segmentation: pictures and label maps of the same names."""
+"""A custom dataset for semantic segmentation: images and label maps of the same names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmvan.data.prepare.custom import (
     common_folder,
     finish,
     left_over,
-    list_pictures,
+    list_images,
     split_of,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems
-from mmvan.data.prepare.pictures import LabelMap
+from mmvan.data.prepare.images import LabelMap
 from mmvan.data.prepare.placing import Place, place
 from mmvan.errors import DataError
 
@@ -29,13 +29,13 @@ MAP_SUFFIX = ".png"
 def prepare_masks(
     options: Options, masks: Sequence[Path], classes: tuple[str, ...], choice: Choice
 ) -> str:
-    """Lays pictures and label maps out in ``images`` and ``annotations``, with a config.
+    """Lays images and label maps out in ``images`` and ``annotations``, with a config.
 
     Args:
-        options: What the user asked for; the sources hold the pictures.
-        masks: Folders and archives of label maps, PNG files named as their pictures.
+        options: What the user asked for; the sources hold the images.
+        masks: Folders and archives of label maps, PNG files named as their images.
         classes: Class names: label i is the i-th of them, from 0.
-        choice: Which pictures to validate on if they are not in ``train`` and ``val``.
+        choice: Which images to validate on if they are not in ``train`` and ``val``.
 
     Returns:
         What was done and what to do next.
@@ -43,9 +43,9 @@ def prepare_masks(
     Raises:
         DataError: Names or suffixes do not fit, or anything is wrong with the files.
     """
-    images = _stems(list_pictures(options.sources))
+    images = _stems(list_images(options.sources))
     suffix = _one_suffix(images.values())
-    maps = _stems(list_pictures(masks, (MAP_SUFFIX,)))
+    maps = _stems(list_images(masks, (MAP_SUFFIX,)))
     splits = _splits(sorted(images), choice)
     image_places = _places(images, splits, "images")
     map_places = _places(maps, splits, "annotations")
@@ -69,7 +69,7 @@ def prepare_masks(
     data = Segmentation(classes, None, suffix, MAP_SUFFIX)
     trained = sum(place.startswith("train/") for place in splits.values())
     next_step = finish(data, options, look)
-    return f"{trained} pictures to train on, {len(splits) - trained} to validate; {next_step}"
+    return f"{trained} images to train on, {len(splits) - trained} to validate; {next_step}"
 
 
 def _stems(names: list[str]) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _one_suffix(names: Iterable[str]) -> str:
     suffixes = sorted({PurePosixPath(name).suffix for name in names})
     if len(suffixes) > 1:
         raise DataError(
-            f"--source: pictures that end in {listed(suffixes)}. mmseg's data sets know one "
+            f"--source: images that end in {listed(suffixes)}. mmseg's datasets know one "
             "ending; convert or rename some."
         )
     return suffixes[0]
@@ -93,12 +93,12 @@ def _splits(stems: Sequence[str], choice: Choice) -> dict[str, str]:
     if all(split_of(stem) for stem in stems):
         return {stem: f"{split_of(stem)}/{stem.partition('/')[2]}" for stem in stems}
     if len(stems) < 2:
-        raise DataError(f"--source: one picture, {stems[0]}; two pictures or more can be divided")
+        raise DataError(f"--source: one image, {stems[0]}; two images or more can be divided")
     return {stem: f"{split}/{stem}" for stem, split in assign(stems, choice).items()}
 
 
 def _places(stems: dict[str, str], splits: dict[str, str], kind: str) -> dict[str, Place]:
-    """The place of each name; a label map without a picture stays where it is."""
+    """The place of each name; a label map without an image stays where it is."""
     return {
         name: Place(f"{kind}/{splits[stem]}{PurePosixPath(name).suffix}")
         for stem, name in stems.items()
@@ -110,10 +110,10 @@ def _file_problems(options: Options, suffix: str, labels: int) -> list[Problem]:
     problems: list[Problem] = []
     for split in ("train", "val"):
         images, maps = (options.target / kind / split for kind in ("images", "annotations"))
-        pictures = sorted(images.rglob(f"*{suffix}"))
-        problems += decoding_problems(images, pictures, options)
-        paths = [(maps / path.relative_to(images)).with_suffix(MAP_SUFFIX) for path in pictures]
-        pairs = zip(paths, pictures, strict=True)
-        tasks = [LabelMap(path, picture, labels) for path, picture in pairs if path.is_file()]
+        files = sorted(images.rglob(f"*{suffix}"))
+        problems += decoding_problems(images, files, options)
+        paths = [(maps / path.relative_to(images)).with_suffix(MAP_SUFFIX) for path in files]
+        pairs = zip(paths, files, strict=True)
+        tasks = [LabelMap(path, image, labels) for path, image in pairs if path.is_file()]
         problems += decoding_problems(maps, tasks, options)
     return problems

@@ -1,4 +1,4 @@
-"""What is known about a public data set, and the steps in which it is prepared."""
+"""What is known about a public dataset, and the steps in which it is prepared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmvan.data.check.datasets import find_problems
 from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.problems import Problem, raise_if_any
 from mmvan.data.check.sources import list_files, neighbours
-from mmvan.data.prepare.pictures import find_faults
+from mmvan.data.prepare.images import find_faults
 from mmvan.data.prepare.placing import LINKS, Destination, Placed, place
 from mmvan.errors import DataError
 from mmvan.location import config_dir
@@ -32,7 +32,7 @@ __all__ = [
 
 # In the target, with all that is wrong; it goes when nothing is.
 REPORT = "prepare_report.txt"
-_INCOMPLETE = "name the rest with --source, or accept a part of the data set with --partial"
+_INCOMPLETE = "name the rest with --source, or accept a part of the dataset with --partial"
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Options:
     """What the user asked for.
 
     Args:
-        target: Where the data set is to be.
+        target: Where the dataset is to be.
         sources: Folders and archives; none looks at what is in the target.
         link: One of ``LINKS``.
-        workers: Processes that look into pictures; 0 does it in this one.
-        decode: Whether to look into pictures.
+        workers: Processes that look into images; 0 does it in this one.
+        decode: Whether to look into images.
         partial: Whether fewer files than published are accepted.
     """
 
@@ -58,10 +58,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Count:
-    """How many files and folders a folder of a data set has.
+    """How many files and folders a folder of a dataset has.
 
     Args:
-        folder: Relative to the data set.
+        folder: Relative to the dataset.
         files: Files at any depth.
         folders: Folders directly in it; None if they do not matter.
     """
@@ -73,7 +73,7 @@ class Count:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A public data set.
+    """A public dataset.
 
     Args:
         target: Where the configs look for it.
@@ -93,10 +93,10 @@ class DataSet:
 
 
 def prepare(data: DataSet, options: Options) -> str:
-    """Brings a data set to its place, looks at all of it, and writes what loaders need.
+    """Brings a dataset to its place, looks at all of it, and writes what loaders need.
 
     Args:
-        data: The data set.
+        data: The dataset.
         options: What the user asked for.
 
     Returns:
@@ -116,7 +116,7 @@ def prepare(data: DataSet, options: Options) -> str:
         if not placed.new + placed.kept + len(placed.conflicts):
             names = ", ".join(map(str, options.sources))
             raise DataError(
-                f"--source {names}: none of its {placed.others} files is of this data set. "
+                f"--source {names}: none of its {placed.others} files is of this dataset. "
                 f"{data.needs}"
             )
     problems = placed.problems(target) + _count_problems(data.counts, options)
@@ -129,7 +129,7 @@ def report(problems: Sequence[Problem], target: Path) -> None:
 
     Args:
         problems: What was found.
-        target: The data set.
+        target: The dataset.
 
     Raises:
         DataError: There is any problem.
@@ -164,7 +164,7 @@ def config_problems(
     Args:
         name: A file in ``configs/_base_/datasets``.
         options: Where the data are.
-        metainfo: Class names other than those of the config's data sets.
+        metainfo: Class names other than those of the config's datasets.
         files: The annotation files read so far.
     """
     cfg = Config.fromfile(config_dir() / "_base_" / "datasets" / name)
@@ -173,14 +173,14 @@ def config_problems(
         dataset.data_root = str(options.target)
         if metainfo:
             dataset.metainfo = dict(metainfo)
-        # Its files are those of the data sets.
+        # Its files are those of the datasets.
         cfg[f"{loader}_evaluator"] = None
     cfg.allow_empty_categories = options.partial
     return find_problems(cfg, ("train", "val"), files)
 
 
 def decoding_problems(folder: Path, tasks: Sequence[Any], options: Options) -> list[Problem]:
-    """Finds the pictures and maps of a folder that are damaged or do not fit their annotation.
+    """Finds the images and maps of a folder that are damaged or do not fit their annotation.
 
     Args:
         folder: Where they are.
@@ -231,5 +231,5 @@ def _summary(placed: Placed, counts: Sequence[Count], options: Options) -> str:
     here = ", ".join(f"{c.folder} {_words(_count(options.target / c.folder))}" for c in counts)
     return (
         f"{options.target}: {placed.new} files placed, {placed.kept} there already, "
-        f"{placed.others} not needed; pictures {looked}; {here}"
+        f"{placed.others} not needed; images {looked}; {here}"
     )

@@ -1,4 +1,4 @@
-"""ImageNet-1k (ILSVRC2012): training and validation pictures in class folders."""
+"""ImageNet-1k (ILSVRC2012): training and validation images in class folders."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _destination(sources: Sequence[Path]) -> Destination:
 
 
 def _class(path: PurePosixPath, stem: str, labels: dict[str, str]) -> str:
-    """The class folder of a validation picture: by its label, or else the one that it is in."""
+    """The class folder of a validation image: by its label, or else the one that it is in."""
     if stem in labels:
         return labels[stem]
     if _FOLDER.fullmatch(path.parent.name):
         return path.parent.name
     what = "has no line in them" if labels else "were not found in any --source"
     raise DataError(
-        f"{path}: the class of this validation picture is not known: the labels {what}. Add "
+        f"{path}: the class of this validation image is not known: the labels {what}. Add "
         "--source ILSVRC2012_devkit_t12.tar.gz, or a folder with valprep.sh, val_map.txt or "
         "LOC_val_solution.csv."
     )

@@ -1,4 +1,4 @@
-"""Where the class of each validation picture of ImageNet is written."""
+"""Where the class of each validation image of ImageNet is written."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from mmvan.data.check.sources import list_files
 from mmvan.data.prepare.entries import is_archive, walk
 from mmvan.errors import DataError
 
-__all__ = ["find_labels", "picture_name"]
+__all__ = ["find_labels", "image_name"]
 
-# In the devkit of ILSVRC2012: the classes with their ids, and an id for each picture in order.
+# In the devkit of ILSVRC2012: the classes with their ids, and an id for each image in order.
 _CLASSES = "meta.mat"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
-# Lists that go around; every line of them has a picture and a class: the shell script that sorts
-# pictures into folders, two tables, and Kaggle's table (which has boxes, too).
+# Lists that go around; every line of them has an image and a class: the shell script that sorts
+# images into folders, two tables, and Kaggle's table (which has boxes, too).
 _LISTS = ("valprep.sh", "val_map.txt", "LOC_val_solution.csv")
 _LINE = re.compile(r"(ILSVRC2012_val_\d{8})\b.*?\b(n\d{8})\b")
 
 
-def picture_name(number: int) -> str:
-    """Name of a validation picture, counted from 1, without its ending."""
+def image_name(number: int) -> str:
+    """Name of a validation image, counted from 1, without its ending."""
     return f"ILSVRC2012_val_{number:08d}"
 
 
 def find_labels(sources: Sequence[Path]) -> dict[str, str]:
-    """Finds the class of each validation picture.
+    """Finds the class of each validation image.
 
     Args:
         sources: Folders and archives. Of the archives only those are opened whose names have
-            ``devkit`` in them; pictures are not read.
+            ``devkit`` in them; images are not read.
 
     Returns:
-        WordNet ids by the pictures' names without ending; empty if no source tells them.
+        WordNet ids by the images' names without ending; empty if no source tells them.
 
     Raises:
         DataError: The devkit is not whole.
@@ -84,7 +84,7 @@ def _from_devkit(classes: bytes, truth: str) -> dict[str, str]:
             f"{_TRUTH} has ids that {_CLASSES} does not have as classes: {unknown[:5]}. Both must "
             "be of ILSVRC2012_devkit_t12.tar.gz; get it again."
         )
-    return {picture_name(number): wnids[index] for number, index in enumerate(ids, 1)}
+    return {image_name(number): wnids[index] for number, index in enumerate(ids, 1)}
 
 
 def _wnids(classes: bytes) -> Mapping[int, str]:

@@ -111,7 +111,7 @@ def place(sources: Sequence[Path], destination: Destination, target: Path, link:
     Args:
         sources: Folders and archives.
         destination: Decides from an entry's name where it belongs.
-        target: Where the data set is to be; made if it is missing.
+        target: Where the dataset is to be; made if it is missing.
         link: What to do with files on a disk: one of ``LINKS``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Sample data sets in real formats, drawn by a program: small, learnable and not trivial."""
+"""Sample datasets in real formats, drawn by a program: small, learnable and not trivial."""
 
 from mmvan.data.sample.catalog import (
     SAMPLE_CATEGORIES,

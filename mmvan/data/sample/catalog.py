@@ -1,4 +1,4 @@
-"""What the sample pictures show: kinds of objects and ground, their names, ids and colours."""
+"""What the sample images show: kinds of objects and ground, their names, ids and colours."""
 
 from __future__ import annotations
 

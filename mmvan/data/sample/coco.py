@@ -1,4 +1,4 @@
-"""Writes sample scenes as a COCO data set with instances and panoptic segments."""
+"""Writes sample scenes as a COCO dataset with instances and panoptic segments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pycocotools import mask as mask_api
 from mmvan.data.panoptic import encode_ids
 from mmvan.data.sample.catalog import CATEGORY_IDS, SAMPLE_CATEGORIES
 from mmvan.data.sample.panoptic import panoptic_categories, panoptic_segments
-from mmvan.data.sample.pictures import generator, scene_size, write_jpeg
-from mmvan.data.sample.scenes import Picture, draw_scene
+from mmvan.data.sample.images import generator, scene_size, write_jpeg
+from mmvan.data.sample.scenes import Scene, draw_scene
 
 __all__ = ["annotate", "write_coco"]
 
@@ -27,7 +27,7 @@ MIN_AREA = 24
 # Outlines are traced on a mask enlarged by this factor, then simplified by this many pixels.
 TRACE_SCALE = 4
 TRACE_TOLERANCE = 0.35
-# Image ids of the splits start here, so that no id means two pictures.
+# Image ids of the splits start here, so that no id means two images.
 FIRST_IMAGE_ID = {"train": 1, "val": 500001}
 Mask = NDArray[np.bool_]
 
@@ -82,11 +82,11 @@ def _decoded(segmentation: list[list[float]] | dict[str, Any], mask: Mask) -> di
     return mask_api.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
-def annotate(picture: Picture) -> list[dict[str, Any]]:
+def annotate(scene: Scene) -> list[dict[str, Any]]:
     """Describes the visible part of every object as COCO does.
 
     Args:
-        picture: A finished scene.
+        image: A finished scene.
 
     Returns:
         Annotations without ``id`` and ``image_id``: polygons, compressed RLE for objects that one
@@ -94,8 +94,8 @@ def annotate(picture: Picture) -> list[dict[str, Any]]:
         mask that the segmentation decodes to.
     """
     annotations = []
-    for index, thing in enumerate(picture.things):
-        mask = picture.visible(index)
+    for index, thing in enumerate(scene.things):
+        mask = scene.visible(index)
         if thing.kind < 0 or np.count_nonzero(mask) < MIN_AREA:
             continue
         segmentation = _segmentation(mask, thing.crowd)
@@ -140,13 +140,13 @@ def _write_annotations(
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _write_panoptic(folder: Path, image_id: int, picture: Picture) -> dict[str, Any]:
+def _write_panoptic(folder: Path, image_id: int, scene: Scene) -> dict[str, Any]:
     """Writes the PNG of a scene.
 
     Returns:
         Its entry of the annotation file.
     """
-    ids, segments = panoptic_segments(picture, MIN_AREA)
+    ids, segments = panoptic_segments(scene, MIN_AREA)
     name = f"{image_id:012d}.png"
     Image.fromarray(encode_ids(ids)).save(folder / name)
     return {"image_id": image_id, "file_name": name, "segments_info": segments}
@@ -159,13 +159,13 @@ def write_coco(root: Path, seed: int, split: str, count: int) -> Iterator[Path]:
     ``panoptic_<split>2017/*.png``.
 
     Args:
-        root: The data set's directory.
-        seed: Seed of the pictures.
+        root: The dataset's directory.
+        seed: Seed of the images.
         split: ``train`` or ``val``.
-        count: Number of pictures.
+        count: Number of images.
 
     Yields:
-        The path of each picture once it is written.
+        The path of each image once it is written.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -177,15 +177,15 @@ def write_coco(root: Path, seed: int, split: str, count: int) -> Iterator[Path]:
     for image_id in range(first, first + count):
         rng = generator(seed, "coco", split, image_id)
         height, width = scene_size(rng)
-        image, picture = draw_scene(rng, height, width, CROWD_SHARE)
+        image, scene = draw_scene(rng, height, width, CROWD_SHARE)
         name = f"{image_id:012d}.jpg"
         images.append(
             {"id": image_id, "file_name": name, "height": height, "width": width, "license": 1}
         )
-        for annotation in annotate(picture):
+        for annotation in annotate(scene):
             numbered = {"id": first + len(annotations), "image_id": image_id}
             annotations.append(numbered | annotation)
-        panoptic.append(_write_panoptic(pngs, image_id, picture))
+        panoptic.append(_write_panoptic(pngs, image_id, scene))
         yield write_jpeg(root / f"{split}2017" / name, image)
     _write_annotations(folder / f"instances_{split}2017.json", _categories(), images, annotations)
     _write_annotations(

@@ -17,7 +17,7 @@ __all__ = ["SHAPES", "TEXTURES", "Floats", "Sprite", "draw_clutter", "draw_objec
 Floats = NDArray[np.float32]
 Contours = list[NDArray[np.float64]]
 
-# Outlines are rasterised at this multiple of the picture's resolution, then averaged.
+# Outlines are rasterised at this multiple of the image's resolution, then averaged.
 SUPERSAMPLE = 4
 # Standard deviation of an object's hue; the hues of neighbouring kinds are 0.1 apart.
 HUE_SCATTER = 0.06
@@ -27,13 +27,13 @@ FRACTION_BITS = 4
 
 @dataclass(frozen=True)
 class Sprite:
-    """A thing to paste into a picture.
+    """A thing to paste into an image.
 
     Args:
         colour: RGB in 0..1, shape (n, n, 3).
         alpha: Share of each pixel that the thing covers, in 0..1, shape (n, n).
-        left: Column of the picture where the sprite's first column goes; may be negative.
-        top: Row of the picture where the sprite's first row goes; may be negative.
+        left: Column of the image where the sprite's first column goes; may be negative.
+        top: Row of the image where the sprite's first row goes; may be negative.
     """
 
     colour: Floats
@@ -160,7 +160,7 @@ def _place(
 
     Args:
         contours: Outlines in units of `axes`.
-        centre: Column and row of the object's centre in the picture.
+        centre: Column and row of the object's centre in the image.
         axes: The object's two axes in pixels as rows, perpendicular, shape (2, 2).
 
     Returns:
@@ -192,7 +192,7 @@ def draw_object(
     Args:
         rng: Source of randomness.
         kind: What to draw.
-        centre: Column and row of its centre in the picture.
+        centre: Column and row of its centre in the image.
         radius: Radius in pixels of the circle around it.
     """
     axes = _axes(rng, radius, squeeze=0.8)
@@ -211,7 +211,7 @@ def draw_clutter(rng: np.random.Generator, centre: tuple[float, float], radius: 
 
     Args:
         rng: Source of randomness.
-        centre: Column and row of its centre in the picture.
+        centre: Column and row of its centre in the image.
         radius: Half of its length in pixels.
     """
     axes = _axes(rng, radius, squeeze=0.2)

@@ -1,4 +1,4 @@
-"""Generates the sample data sets: once, whole, and never over a directory of somebody else."""
+"""Generates the sample datasets: once, whole, and never over a directory of somebody else."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class SampleTask:
-    """One of the sample data sets.
+    """One of the sample datasets.
 
     Args:
         folder: Its directory's name.
-        write: Writes one split from (root, seed, split, count); yields each picture's path.
-        counts: Pictures of ``train`` and ``val``, of each class where `per_class`.
+        write: Writes one split from (root, seed, split, count); yields each image's path.
+        counts: Images of ``train`` and ``val``, of each class where `per_class`.
         classes: Class names in the order of their labels.
         details: What else a reader may want to know: colours, ids, folder names.
         groups: Number of groups that `counts` holds for.
@@ -106,7 +106,7 @@ def _request(task: SampleTask, seed: int, counts: tuple[int, int]) -> dict[str, 
 
 
 def _digest(root: Path) -> str:
-    """Hashes the names and contents of all files of a data set except its manifest."""
+    """Hashes the names and contents of all files of a dataset except its manifest."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != MANIFEST)
     summary = hashlib.sha256()
     for path in files:
@@ -116,7 +116,7 @@ def _digest(root: Path) -> str:
 
 
 def _read_manifest(target: Path) -> dict[str, Any]:
-    """Reads the manifest of a data set that is already there.
+    """Reads the manifest of a dataset that is already there.
 
     Raises:
         DataError: If the directory was not made by this generator.
@@ -136,16 +136,16 @@ def _read_manifest(target: Path) -> dict[str, Any]:
 
 def _generate(root: Path, task: SampleTask, request: dict[str, Any]) -> None:
     for split in ("train", "val"):
-        pictures = task.write(root, request["seed"], split, request[split])
+        images = task.write(root, request["seed"], split, request[split])
         total = request[split] * task.groups
-        for _ in track(pictures, f"{task.folder} {split}", total):
+        for _ in track(images, f"{task.folder} {split}", total):
             pass
     manifest = request | {"digest": _digest(root)}
     (root / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 
 
 def _publish(made: Path, target: Path) -> None:
-    """Renames a finished data set to its place; an older one is removed only after that."""
+    """Renames a finished dataset to its place; an older one is removed only after that."""
     old = made.with_name("replaced")
     if target.exists():
         target.replace(old)
@@ -156,7 +156,7 @@ def _publish(made: Path, target: Path) -> None:
 def _check_counts(name: str, counts: tuple[int, int]) -> None:
     for split, count in zip(("train", "val"), counts, strict=True):
         if count < 1:
-            raise DataError(f"{name}: {count} {split} pictures asked for, but at least 1 is needed")
+            raise DataError(f"{name}: {count} {split} images asked for, but at least 1 is needed")
 
 
 def prepare(
@@ -166,16 +166,16 @@ def prepare(
     counts: tuple[int, int] | None = None,
     force: bool = False,
 ) -> bool:
-    """Makes one sample data set unless it is there already.
+    """Makes one sample dataset unless it is there already.
 
     The files appear under their final name only when all of them are written, so that an
     interrupted run leaves nothing behind that looks complete.
 
     Args:
-        out: Directory of the sample data sets; the data set becomes a directory in it.
+        out: Directory of the sample datasets; the dataset becomes a directory in it.
         name: A key of :data:`SAMPLE_TASKS`: ``cls``, ``det`` or ``seg``.
-        seed: Seed of the pictures; not negative.
-        counts: Pictures of ``train`` and ``val``, for ``cls`` of each class; by default the task's.
+        seed: Seed of the images; not negative.
+        counts: Images of ``train`` and ``val``, for ``cls`` of each class; by default the task's.
         force: Whether to make it again even if it is complete.
 
     Returns:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmvan.data.sample.catalog import CLASS_FOLDERS
-from mmvan.data.sample.pictures import generator, write_jpeg
+from mmvan.data.sample.images import generator, write_jpeg
 from mmvan.data.sample.scenes import draw_portrait
 
 __all__ = ["write_imagenet"]
@@ -18,13 +18,13 @@ def write_imagenet(root: Path, seed: int, split: str, count: int) -> Iterator[Pa
     """Writes one split as ``<split>/<class folder>/<class folder>_<number>.JPEG``.
 
     Args:
-        root: The data set's directory.
-        seed: Seed of the pictures.
+        root: The dataset's directory.
+        seed: Seed of the images.
         split: ``train`` or ``val``.
-        count: Number of pictures of each class.
+        count: Number of images of each class.
 
     Yields:
-        The path of each picture once it is written.
+        The path of each image once it is written.
     """
     for kind, folder in enumerate(CLASS_FOLDERS):
         for number in range(count):

@@ -15,7 +15,7 @@ from mmvan.data.sample.catalog import (
     SAMPLE_CATEGORIES,
     UNLABELLED,
 )
-from mmvan.data.sample.scenes import Picture
+from mmvan.data.sample.scenes import Scene
 
 __all__ = ["panoptic_categories", "panoptic_segments"]
 
@@ -34,19 +34,19 @@ def panoptic_categories() -> list[dict[str, Any]]:
 
 
 def panoptic_segments(
-    picture: Picture, min_area: int
+    image: Scene, min_area: int
 ) -> tuple[NDArray[np.int32], list[dict[str, Any]]]:
     """Describes a scene.
 
     Args:
-        picture: A finished scene.
+        image: A finished scene.
         min_area: Fewer visible pixels than this are left out.
 
     Returns:
         The number of the segment at each pixel, 0 on clutter and on ground of no class, shape
         (height, width); and the segments' entries of the annotation file.
     """
-    ids = np.full(picture.owner.shape, NO_SEGMENT, np.int32)
+    ids = np.full(image.owner.shape, NO_SEGMENT, np.int32)
     segments: list[dict[str, Any]] = []
 
     def add(mask: NDArray[np.bool_], category: int, crowd: bool) -> None:
@@ -55,11 +55,11 @@ def panoptic_segments(
             ids[mask] = number
             segments.append(_segment(number, category, mask, crowd))
 
-    for index, thing in enumerate(picture.things):
+    for index, thing in enumerate(image.things):
         if thing.kind >= 0:
-            add(picture.visible(index), CATEGORY_IDS[thing.kind], thing.crowd)
+            add(image.visible(index), CATEGORY_IDS[thing.kind], thing.crowd)
     for label, category in enumerate(GROUND_IDS, UNLABELLED + 1):
-        add((picture.owner == 0) & (picture.ground == label), category, crowd=False)
+        add((image.owner == 0) & (image.ground == label), category, crowd=False)
     return ids, segments
 
 

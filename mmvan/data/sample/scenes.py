@@ -1,4 +1,4 @@
-"""Composes pictures: ground, objects and clutter on it, who is seen where, light and noise."""
+"""Composes images: ground, objects and clutter on it, who is seen where, light and noise."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from mmvan.data.sample.catalog import GROUNDS, KINDS, NUM_CATEGORIES
 from mmvan.data.sample.drawing import Floats, Sprite, draw_clutter, draw_object, hsv, noise
 
-__all__ = ["Picture", "Thing", "draw_ground", "draw_portrait", "draw_scene"]
+__all__ = ["Scene", "Thing", "draw_ground", "draw_portrait", "draw_scene"]
 
-# An object stays in a picture only if at least this share of it is seen.
+# An object stays in an image only if at least this share of it is seen.
 MIN_SEEN = 0.4
 # Pixels of radius in detection and segmentation scenes.
 RADIUS_RANGE = (12.0, 55.0)
@@ -22,7 +22,7 @@ MAX_TRIES = 25
 
 @dataclass(frozen=True)
 class Thing:
-    """Something that was put into a picture.
+    """Something that was put into an image.
 
     Args:
         kind: Index into ``KINDS``; -1 for clutter.
@@ -34,8 +34,8 @@ class Thing:
 
 
 @dataclass
-class Picture:
-    """A picture being painted, back to front.
+class Scene:
+    """An image being painted, back to front.
 
     Args:
         image: RGB in 0..1, shape (height, width, 3).
@@ -148,7 +148,7 @@ def _plaster(rng: np.random.Generator, height: int, width: int) -> Floats:
 _PAINTERS = (_plaster, _sky, _grass, _water)
 
 
-def draw_ground(rng: np.random.Generator, height: int, width: int) -> Picture:
+def draw_ground(rng: np.random.Generator, height: int, width: int) -> Scene:
     """Draws one to three bands of ground with wavy borders between them.
 
     Args:
@@ -168,11 +168,11 @@ def draw_ground(rng: np.random.Generator, height: int, width: int) -> Picture:
         band += row > border + wave
     layers = np.stack([_PAINTERS[label](rng, height, width) for label in labels])
     image = np.take_along_axis(layers, band[None, ..., None], axis=0)[0]
-    return Picture(image, labels.astype(np.uint8)[band])
+    return Scene(image, labels.astype(np.uint8)[band])
 
 
 def _light(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
-    """Lights a picture unevenly, adds sensor noise and rounds it to bytes."""
+    """Lights an image unevenly, adds sensor noise and rounds it to bytes."""
     height, width = image.shape[:2]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
@@ -183,22 +183,22 @@ def _light(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
     return np.rint(255 * np.clip(image * light + grain, 0, 1)).astype(np.uint8)
 
 
-def _point(rng: np.random.Generator, picture: Picture, margin: float) -> tuple[float, float]:
-    height, width = picture.owner.shape
+def _point(rng: np.random.Generator, scene: Scene, margin: float) -> tuple[float, float]:
+    height, width = scene.owner.shape
     return rng.uniform(margin, width - margin), rng.uniform(margin, height - margin)
 
 
-def _scatter_clutter(rng: np.random.Generator, picture: Picture, most: int, reach: float) -> None:
+def _scatter_clutter(rng: np.random.Generator, scene: Scene, most: int, reach: float) -> None:
     for _ in range(int(rng.integers(0, most + 1))):
         radius = rng.uniform(0.3, 1.0) * reach
-        sprite = draw_clutter(rng, _point(rng, picture, 0.0), radius)
-        picture.add(Thing(-1), [sprite])
+        sprite = draw_clutter(rng, _point(rng, scene, 0.0), radius)
+        scene.add(Thing(-1), [sprite])
 
 
 def draw_portrait(
     rng: np.random.Generator, kind: int, height: int, width: int
 ) -> NDArray[np.uint8]:
-    """Draws one object, dominant in its picture, with clutter behind and in front of it.
+    """Draws one object, dominant in its image, with clutter behind and in front of it.
 
     Args:
         rng: Source of randomness.
@@ -209,56 +209,56 @@ def draw_portrait(
     Returns:
         RGB, shape (height, width, 3).
     """
-    picture = draw_ground(rng, height, width)
+    scene = draw_ground(rng, height, width)
     shorter = min(height, width)
-    _scatter_clutter(rng, picture, most=4, reach=0.2 * shorter)
+    _scatter_clutter(rng, scene, most=4, reach=0.2 * shorter)
     radius = rng.uniform(0.3, 0.48) * shorter
     # No more than a tenth of its radius beyond the border.
-    centre = _point(rng, picture, 0.9 * radius)
-    picture.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)])
-    _scatter_clutter(rng, picture, most=2, reach=0.15 * shorter)
-    return _light(rng, picture.image)
+    centre = _point(rng, scene, 0.9 * radius)
+    scene.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)])
+    _scatter_clutter(rng, scene, most=2, reach=0.15 * shorter)
+    return _light(rng, scene.image)
 
 
-def _add_object(rng: np.random.Generator, picture: Picture) -> None:
+def _add_object(rng: np.random.Generator, scene: Scene) -> None:
     kind = int(rng.integers(NUM_CATEGORIES))
     for _ in range(MAX_TRIES):
         # Uniform in the logarithm: as many small objects as large ones.
         radius = float(np.exp(rng.uniform(*np.log(RADIUS_RANGE))))
-        centre = _point(rng, picture, 0.6 * RADIUS_RANGE[0])
-        if picture.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)]):
+        centre = _point(rng, scene, 0.6 * RADIUS_RANGE[0])
+        if scene.add(Thing(kind), [draw_object(rng, KINDS[kind], centre, radius)]):
             return
 
 
-def _add_crowd(rng: np.random.Generator, picture: Picture) -> None:
+def _add_crowd(rng: np.random.Generator, scene: Scene) -> None:
     kind = int(rng.integers(NUM_CATEGORIES))
-    x, y = _point(rng, picture, 40.0)
+    x, y = _point(rng, scene, 40.0)
     sprites = []
     for _ in range(int(rng.integers(10, 17))):
         centre = (x + rng.normal(0, 12), y + rng.normal(0, 9))
         sprites.append(draw_object(rng, KINDS[kind], centre, rng.uniform(*CROWD_RADIUS)))
-    picture.add(Thing(kind, crowd=True), sprites)
+    scene.add(Thing(kind, crowd=True), sprites)
 
 
 def draw_scene(
     rng: np.random.Generator, height: int, width: int, crowd_share: float
-) -> tuple[NDArray[np.uint8], Picture]:
+) -> tuple[NDArray[np.uint8], Scene]:
     """Draws two to five objects that may hide each other, with clutter and sometimes a crowd.
 
     Args:
         rng: Source of randomness.
         height: Rows.
         width: Columns.
-        crowd_share: Probability that a crowd of small objects is in the picture.
+        crowd_share: Probability that a crowd of small objects is in the image.
 
     Returns:
         RGB of shape (height, width, 3), and what is where.
     """
-    picture = draw_ground(rng, height, width)
-    _scatter_clutter(rng, picture, most=3, reach=30)
+    scene = draw_ground(rng, height, width)
+    _scatter_clutter(rng, scene, most=3, reach=30)
     if rng.random() < crowd_share:
-        _add_crowd(rng, picture)
+        _add_crowd(rng, scene)
     for _ in range(int(rng.integers(2, 6))):
-        _add_object(rng, picture)
-    _scatter_clutter(rng, picture, most=2, reach=22)
-    return _light(rng, picture.image), picture
+        _add_object(rng, scene)
+    _scatter_clutter(rng, scene, most=2, reach=22)
+    return _light(rng, scene.image), scene

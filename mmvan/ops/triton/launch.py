@@ -46,7 +46,7 @@ def pair(
     """Two depthwise convolutions in a row, the second one dilated.
 
     One kernel where strips of rows keep all multiprocessors busy, two where they are too few, as
-    with single pictures.
+    with single images.
     """
     x = _dense(x)
     height = x.shape[2]

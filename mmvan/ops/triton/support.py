@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmvan.ops.shapes import shape_faults
 
-LARGEST = 2**31 - 1  # The kernels count in 32 bits within a picture, in 64 over the batch.
+LARGEST = 2**31 - 1  # The kernels count in 32 bits within an image, in 64 over the batch.
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -23,7 +23,7 @@ def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
     yield from _faults_of_machine(x)
     yield from shape_faults(x, *parameters)
     if x[:1].numel() > LARGEST:
-        yield f"counts to {LARGEST} in a picture's map, got one of shape {tuple(x.shape)}"
+        yield f"counts to {LARGEST} in an image's map, got one of shape {tuple(x.shape)}"
     for tensor in (x, *parameters):
         if tensor.dtype not in DTYPES:
             yield f"computes {', '.join(map(str, DTYPES))}, got {tensor.dtype}"

@@ -42,7 +42,7 @@ def test_empty_class_folders_are_named(cfg: Config, train: Path) -> None:
     assert "expected: images (.jpg, .jpeg, .png" in text
 
 
-def test_pictures_deeper_in_a_class_folder_count(cfg: Config, train: Path) -> None:
+def test_images_deeper_in_a_class_folder_count(cfg: Config, train: Path) -> None:
     folder = train / "n90000001"
     (folder / "deep").mkdir()
     for path in folder.glob("*.JPEG"):

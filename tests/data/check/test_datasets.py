@@ -38,8 +38,8 @@ def test_missing_root_names_key_path_neighbours_and_remedy(
     assert text.startswith("1 problem with the data that the config names:\n")
     assert f"1. train_dataloader.dataset.data_root: {folder}\n" in text
     assert f"no such directory; {own_root} has {folder.name}_old" in text
-    assert "expected: the directory of the data set" in text
-    advice = "put the data set there (python tools/prepare_dataset.py does; README, section Data)"
+    assert "expected: the directory of the dataset" in text
+    advice = "put the dataset there (python tools/prepare_dataset.py does; README, section Data)"
     assert advice in text
 
 
@@ -152,11 +152,11 @@ def test_data_sets_with_ways_of_their_own_are_checked_for_existence(tmp_path: Pa
     dataset = {
         "type": "CUB",
         "data_root": str(tmp_path),
-        "data_prefix": {"img_path": "pictures"},
+        "data_prefix": {"img_path": "images"},
     }
     cfg = Config({"default_scope": "mmpretrain", "train_dataloader": {"dataset": dataset}})
     assert "train_dataloader.dataset.data_prefix.img_path: " in report(cfg)
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     check_datasets(cfg)
 
 

@@ -1,4 +1,4 @@
-"""Panoptic data sets with missing and foreign PNG files, and with unknown categories."""
+"""Panoptic datasets with missing and foreign PNG files, and with unknown categories."""
 
 from __future__ import annotations
 
@@ -74,18 +74,18 @@ def test_everything_wrong_with_the_files_is_told_at_once(cfg: Config) -> None:
     assert "3 of 22 decoded PNGs do not fit their annotations: " in text
     assert "000000000002.png (no pixel of segment 70001, 140002" in text
     assert "000000000003.png (9 x 8 pixels, not " in text
-    assert "000000000004.png (no picture)" in text
+    assert "000000000004.png (no image)" in text
     assert "PNGs and annotations again: both must be of one release" in text
 
 
 def test_the_decoded_files_are_spread_over_all(cfg: Config) -> None:
     (source,) = find_sources(cfg, "train")
-    pictures = detection.CocoFiles().read(source.ann_file).segmented
-    assert pictures is not None
+    images = detection.CocoFiles().read(source.ann_file).segmented
+    assert images is not None
     for path in pngs(cfg)[::23]:  # the first and the last
         path.write_bytes(b"")
     for most in (2, 5, 200):
-        (problem,) = segment_problems(source, pictures, max_decoded=most)
+        (problem,) = segment_problems(source, images, max_decoded=most)
         assert problem.found.startswith(f"2 of {min(most, 24)} decoded PNGs")
         assert [item[:12] for item in problem.items] == ["000000000001", "000000000024"]
 

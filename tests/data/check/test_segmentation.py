@@ -1,4 +1,4 @@
-"""Pictures without label maps, label maps without pictures, and nothing at all."""
+"""Images without label maps, label maps without images, and nothing at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data sets look for their files: as the libraries themselves join the paths."""
+"""Where datasets look for their files: as the libraries themselves join the paths."""
 
 from __future__ import annotations
 

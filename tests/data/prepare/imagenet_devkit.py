@@ -1,4 +1,4 @@
-"""ImageNet in small: the devkit of ILSVRC2012 in its own format, and archives of pictures."""
+"""ImageNet in small: the devkit of ILSVRC2012 in its own format, and archives of images."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import numpy as np
 from scipy.io import savemat
 
-from mmvan.data.prepare.imagenet_labels import picture_name
-from tests.data.prepare.making import picture, tarred
+from mmvan.data.prepare.imagenet_labels import image_name
+from tests.data.prepare.making import encoded_image, tarred
 
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -16,7 +16,7 @@ TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 WNIDS = ("n02119789", "n01440764", "n02100735")
 IDS = (2, 1, 3, 2, 3, 1)
 LABELS = tuple(WNIDS[number - 1] for number in IDS)
-TRAIN_PICTURES = 2
+TRAIN_IMAGES = 2
 
 
 def devkit() -> dict[str, bytes]:
@@ -34,10 +34,10 @@ def devkit() -> dict[str, bytes]:
 def archives() -> dict[str, bytes]:
     """The three archives of the challenge: a tar of tars, a flat tar and the devkit."""
     train = {
-        f"{wnid}.tar": tarred({f"{wnid}_{n}.JPEG": picture(n + i) for n in range(TRAIN_PICTURES)})
+        f"{wnid}.tar": tarred({f"{wnid}_{n}.JPEG": encoded_image(n + i) for n in range(TRAIN_IMAGES)})
         for i, wnid in enumerate(WNIDS)
     }
-    val = {f"{picture_name(n)}.JPEG": picture(n) for n in range(1, len(IDS) + 1)}
+    val = {f"{image_name(n)}.JPEG": encoded_image(n) for n in range(1, len(IDS) + 1)}
     return {
         "ILSVRC2012_img_train.tar": tarred(train),
         "ILSVRC2012_img_val.tar": tarred(val),

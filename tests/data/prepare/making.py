@@ -1,4 +1,4 @@
-"""Small archives and pictures in the forms in which data sets are published."""
+"""Small archives and images in the forms in which datasets are published."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 Files = Mapping[str, bytes]
 
 
-def picture(number: int = 0, width: int = 40, height: int = 32) -> bytes:
+def encoded_image(number: int = 0, width: int = 40, height: int = 32) -> bytes:
     """A JPEG; numbers give different ones."""
     rng = np.random.default_rng(number)
     pixels = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)

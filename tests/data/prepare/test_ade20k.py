@@ -11,7 +11,7 @@ from mmseg.datasets import ADE20KDataset
 from mmvan.data.prepare.ade20k import ADE20K, LABELS
 from mmvan.data.prepare.dataset import Count, Options, prepare
 from mmvan.errors import DataError
-from tests.data.prepare.making import label_map, picture, tree, write, zipped
+from tests.data.prepare.making import label_map, encoded_image, tree, write, zipped
 
 TOP = "ADEChallengeData2016"
 SPLITS = {"training": 3, "validation": 1}
@@ -27,7 +27,7 @@ def archive() -> bytes:
     files = {f"{TOP}/objectInfo150.txt": b"Idx\n", f"{TOP}/other.txt": b""}
     for split, number in SPLITS.items():
         for i in range(number):
-            files[f"{TOP}/images/{split}/ADE_{i:08d}.jpg"] = picture(i)
+            files[f"{TOP}/images/{split}/ADE_{i:08d}.jpg"] = encoded_image(i)
             files[f"{TOP}/annotations/{split}/ADE_{i:08d}.png"] = label_map(LABELS)
     return zipped(files)
 

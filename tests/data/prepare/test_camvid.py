@@ -41,8 +41,8 @@ def test_the_published_numbers() -> None:
 
 
 def test_what_has_no_class_becomes_ignored() -> None:
-    with Image.open(io.BytesIO(ignore_unlabelled(label_map(12)))) as picture:
-        assert np.unique(np.asarray(picture)).tolist() == [*range(11), 255]
+    with Image.open(io.BytesIO(ignore_unlabelled(label_map(12)))) as image:
+        assert np.unique(np.asarray(image)).tolist() == [*range(11), 255]
 
 
 def test_a_tree_becomes_label_maps_and_a_config(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmvan.data.prepare.coco import COCO
 from mmvan.data.prepare.dataset import Count, Options, prepare
 from mmvan.errors import DataError
-from tests.data.prepare.making import coloured, picture, tree, write, zipped
+from tests.data.prepare.making import coloured, encoded_image, tree, write, zipped
 
 SMALL = replace(COCO, counts=(Count("train2017", 2), Count("val2017", 2)))
 THINGS = CocoDataset.METAINFO["classes"]
@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 40, 32
 
 
 def instances(images: list[dict[str, Any]]) -> bytes:
-    """An object of every class in the first picture, so that all can be trained on."""
+    """An object of every class in the first image, so that all can be trained on."""
     annotation = {"bbox": [0, 0, 8, 8], "area": 64, "iscrowd": 0, "image_id": images[0]["id"]}
     annotations = [
         {**annotation, "id": number, "category_id": number} for number in range(1, len(THINGS) + 1)
@@ -67,7 +67,7 @@ def archives() -> dict[str, bytes]:
             for n in (first, first + 1)
         ]
         names = [image["file_name"] for image in images]
-        made[f"{split}.zip"] = zipped({f"{split}/{name}": picture() for name in names})
+        made[f"{split}.zip"] = zipped({f"{split}/{name}": encoded_image() for name in names})
         plain[f"annotations/instances_{split}.json"] = instances(images)
         plain[f"annotations/captions_{split}.json"] = b"{}"
         pngs = {f"panoptic_{split}/{n}".replace("jpg", "png"): coloured(pixels) for n in names}
@@ -129,7 +129,7 @@ def test_without_panoptic_archives(downloads: Path, tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_at_once(downloads: Path, tmp_path: Path) -> None:
     prepare(SMALL, Options(tmp_path, (downloads,)))
     (tmp_path / "annotations/panoptic_train2017/000000000001.png").unlink()
-    (tmp_path / "val2017/000000000007.jpg").write_bytes(picture()[:400])
+    (tmp_path / "val2017/000000000007.jpg").write_bytes(encoded_image()[:400])
     wrong = tmp_path / "annotations/panoptic_val2017/000000000008.png"
     wrong.write_bytes(coloured(np.full((HEIGHT, WIDTH, 3), 1)))
     file = tmp_path / "annotations/instances_train2017.json"

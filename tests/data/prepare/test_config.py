@@ -1,4 +1,4 @@
-"""Configs that are written for data sets of one's own."""
+"""Configs that are written for custom datasets."""
 
 from __future__ import annotations
 

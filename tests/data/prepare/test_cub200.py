@@ -11,7 +11,7 @@ from mmpretrain.datasets import CUB
 from mmvan.data.prepare.cub200 import CUB200
 from mmvan.data.prepare.dataset import Count, Options, prepare
 from mmvan.errors import DataError
-from tests.data.prepare.making import picture, tarred, write
+from tests.data.prepare.making import encoded_image, tarred, write
 
 SMALL = replace(CUB200, counts=(Count("images", 4, 2),))
 NAMES = [f"{c:03d}.Bird_{c}/Bird_{c}_{n}.jpg" for c in (1, 2) for n in (1, 2)]
@@ -19,7 +19,7 @@ TOP = "CUB_200_2011"
 
 
 def archive() -> bytes:
-    files = {f"{TOP}/images/{name}": picture(i) for i, name in enumerate(NAMES)}
+    files = {f"{TOP}/images/{name}": encoded_image(i) for i, name in enumerate(NAMES)}
     tables = {
         "images": NAMES,
         "image_class_labels": ["1", "1", "2", "2"],
@@ -62,9 +62,9 @@ def test_what_is_wrong_is_told_at_once(target: Path) -> None:
     (target / "images" / NAMES[1]).write_bytes(b"x")
     (target / "image_class_labels.txt").write_text("1 1\n2 201\n3 2\n5 2\n")
     text = refusal(target)
-    assert "2 pictures that are not in all tables, by number: 4, 5" in text
+    assert "2 images that are not in all tables, by number: 4, 5" in text
     assert "1 wrong lines: 2 201" in text
-    assert f"1 of 4 pictures missing: {NAMES[0]}" in text
+    assert f"1 of 4 images missing: {NAMES[0]}" in text
     assert "Bird_1_2.jpg: cannot be decoded" in text
     assert "found:    3 files in 2 folders\n   expected: 4 files in 2 folders" in text
 

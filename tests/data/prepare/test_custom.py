@@ -1,4 +1,4 @@
-"""What data sets of one's own share."""
+"""What custom datasets share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmvan.data.prepare.custom import (
     Choice,
     assign,
     common_folder,
-    list_pictures,
+    list_images,
     split_of,
     write_once,
 )
@@ -29,7 +29,7 @@ def test_the_split_has_its_share_and_its_seed() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "val"), ((0.01, 1), (0.99, 2)))
-def test_each_split_gets_a_picture(ratio: float, val: int) -> None:
+def test_each_split_gets_an_image(ratio: float, val: int) -> None:
     assert list(assign(NAMES[:3], Choice(ratio)).values()).count("val") == val
 
 
@@ -58,11 +58,11 @@ def test_folders_that_name_a_split() -> None:
     assert [split_of(name) for name in names] == ["train", "train", "val", "val", "", ""]
 
 
-def test_pictures_of_folders_and_archives(tmp_path: Path) -> None:
+def test_images_of_folders_and_archives(tmp_path: Path) -> None:
     write(tmp_path, {"a.zip": zipped({"1.JPG": b"", "2.txt": b""}), "b/3.png": b""})
-    assert list_pictures([tmp_path]) == ["a/1.JPG", "b/3.png"]
-    with pytest.raises(DataError, match="no picture in it"):
-        list_pictures([tmp_path / "b"], (".bmp",))
+    assert list_images([tmp_path]) == ["a/1.JPG", "b/3.png"]
+    with pytest.raises(DataError, match="no image in it"):
+        list_images([tmp_path / "b"], (".bmp",))
 
 
 def test_a_file_is_written_once(tmp_path: Path) -> None:

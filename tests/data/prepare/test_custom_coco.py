@@ -1,4 +1,4 @@
-"""COCO annotations of one's own."""
+"""Custom COCO annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmvan.data.prepare.custom import Choice
 from mmvan.data.prepare.custom_coco import prepare_coco
 from mmvan.data.prepare.dataset import Options
 from mmvan.errors import DataError
-from tests.data.prepare.making import picture, tree, write
+from tests.data.prepare.making import encoded_image, tree, write
 
 NAMES = ("nut", "bolt")
 BOX = {"bbox": [0, 0, 8, 8], "area": 64, "iscrowd": 0}
@@ -38,7 +38,7 @@ def content(count: int = 5, masks: bool = True, first: int = 0) -> dict[str, Any
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    return write(tmp_path / "source", {f"pics/line/{n}.jpg": picture(n) for n in range(8)})
+    return write(tmp_path / "source", {f"pics/line/{n}.jpg": encoded_image(n) for n in range(8)})
 
 
 def saved(path: Path, made: dict[str, Any]) -> Path:
@@ -50,7 +50,7 @@ def saved(path: Path, made: dict[str, Any]) -> Path:
 def test_one_file_is_divided(tmp_path: Path, source: Path, masks: bool) -> None:
     file = saved(tmp_path / "all.json", content(masks=masks))
     told = prepare_coco(Options(tmp_path / "parts", (source,)), [file], Choice(0.4))
-    assert told.startswith("3 pictures to train on, 2 to validate; 2 classes: nut, bolt\n")
+    assert told.startswith("3 images to train on, 2 to validate; 2 classes: nut, bolt\n")
     assert len(tree(tmp_path / "parts/images/line")) == 5
     cfg = Config.fromfile(tmp_path / "parts/van_b_parts.py")
     assert ("mask_head" in cfg.model.get("roi_head", {})) == masks
@@ -69,7 +69,7 @@ def test_two_files_are_kept(tmp_path: Path, source: Path) -> None:
     files = [saved(tmp_path / "t.json", content()), saved(tmp_path / "v.json", content(3, first=5))]
     options = Options(tmp_path / "parts", (source,))
     told = prepare_coco(options, files, Choice())
-    assert told.startswith("5 pictures to train on, 3 to validate; ")
+    assert told.startswith("5 images to train on, 3 to validate; ")
     written = tmp_path / "parts/annotations/instances_val.json"
     assert json.loads(written.read_text()) == content(3, first=5)
     assert prepare_coco(options, files, Choice()) == told
@@ -127,7 +127,7 @@ def test_a_name_that_leads_out(tmp_path: Path) -> None:
     made = content()
     for image in made["images"]:
         image["file_name"] = f"../{image['id']}.jpg"
-    source = write(tmp_path / "source", {f"{n}.jpg": picture(n) for n in range(5)})
+    source = write(tmp_path / "source", {f"{n}.jpg": encoded_image(n) for n in range(5)})
     file = saved(tmp_path / "all.json", made)
     with pytest.raises(DataError, match=r"5 of .* images missing|images missing: \.\./"):
         prepare_coco(Options(tmp_path / "parts", (source,)), [file], Choice())

@@ -1,4 +1,4 @@
-"""Class folders of one's own."""
+"""Custom class folders."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mmvan.data.prepare.custom import Choice
 from mmvan.data.prepare.custom_folders import prepare_folders
 from mmvan.data.prepare.dataset import Options
 from mmvan.errors import DataError
-from tests.data.prepare.making import picture, tree, write, zipped
+from tests.data.prepare.making import encoded_image, tree, write, zipped
 
-FILES = {f"{c}/{n}.jpg": picture(n) for c in ("cat", "dog") for n in range(5)}
+FILES = {f"{c}/{n}.jpg": encoded_image(n) for c in ("cat", "dog") for n in range(5)}
 
 
 def refusal(options: Options) -> str:
@@ -30,7 +30,7 @@ def test_class_folders_are_divided(tmp_path: Path, form: str) -> None:
     else:
         source = write(tmp_path, {"pets.zip": zipped({f"top/{k}": v for k, v in FILES.items()})})
     told = prepare_folders(Options(tmp_path / "target", (source,)), Choice(0.4))
-    assert told.startswith("6 pictures to train on, 4 to validate; 2 classes: cat, dog\n")
+    assert told.startswith("6 images to train on, 4 to validate; 2 classes: cat, dog\n")
     cfg = Config.fromfile(tmp_path / "target/van_b_target.py")
     sizes = {}
     for loader in ("train", "val"):
@@ -51,17 +51,17 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
     assert len(tree(tmp_path / "target/train")) == len(tree(tmp_path / "target/val")) == 10
 
 
-def test_pictures_outside_of_class_folders(tmp_path: Path) -> None:
-    source = write(tmp_path / "source", FILES | {"loose.jpg": picture()})
+def test_images_outside_of_class_folders(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", FILES | {"loose.jpg": encoded_image()})
     text = refusal(Options(tmp_path / "target", (source,)))
-    assert "1 pictures are in no class folder: " in text
+    assert "1 images are in no class folder: " in text
     assert "--annotations or --masks" in text
     assert not (tmp_path / "target").exists()
 
 
-@pytest.mark.parametrize("extra", ({"bird/1.jpg": picture()}, {}))
-def test_too_few_classes_or_pictures(tmp_path: Path, extra: dict[str, bytes]) -> None:
-    files = FILES | extra if extra else {"x/cat/1.jpg": picture(), "x/cat/2.jpg": picture()}
+@pytest.mark.parametrize("extra", ({"bird/1.jpg": encoded_image()}, {}))
+def test_too_few_classes_or_images(tmp_path: Path, extra: dict[str, bytes]) -> None:
+    files = FILES | extra if extra else {"x/cat/1.jpg": encoded_image(), "x/cat/2.jpg": encoded_image()}
     source = write(tmp_path / "source", files)
     text = refusal(Options(tmp_path / "target", (source,)))
     assert ("in one only: bird" if extra else "in no class folder") in text
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_told_at_once_and_no_config_stays(tmp_path: Path) -> No
     text = refusal(options)
     assert text.count("cannot be decoded") == 2
     assert list((tmp_path / "target").glob("*.py")) == []
-    write(source, {"dog/3.jpg": picture(), "cat/4.jpg": picture()})
+    write(source, {"dog/3.jpg": encoded_image(), "cat/4.jpg": encoded_image()})
     assert "2 classes" in prepare_folders(options, Choice())
 
 

@@ -1,4 +1,4 @@
-"""Pictures and label maps of one's own."""
+"""Custom images and label maps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmvan.data.prepare.custom import Choice
 from mmvan.data.prepare.custom_masks import prepare_masks
 from mmvan.data.prepare.dataset import Options
 from mmvan.errors import DataError
-from tests.data.prepare.making import label_map, picture, tree, write
+from tests.data.prepare.making import label_map, encoded_image, tree, write
 
 CLASSES = ("sky", "road", "tree")
 
@@ -20,7 +20,7 @@ CLASSES = ("sky", "road", "tree")
 def made(root: Path, count: int = 5, folders: tuple[str, ...] = ("",), labels: int = 3) -> Path:
     for folder in folders:
         for number in range(count):
-            write(root / "images" / folder, {f"{number}.jpg": picture(number)})
+            write(root / "images" / folder, {f"{number}.jpg": encoded_image(number)})
             write(root / "maps" / folder, {f"{number}.png": label_map(labels)})
     return root
 
@@ -32,7 +32,7 @@ def run(source: Path, target: Path, choice: Choice | None = None) -> str:
 
 def test_pairs_are_divided(tmp_path: Path) -> None:
     told = run(made(tmp_path / "source"), tmp_path / "roads", Choice(0.4))
-    assert told.startswith("3 pictures to train on, 2 to validate; 3 classes: sky, road, tree\n")
+    assert told.startswith("3 images to train on, 2 to validate; 3 classes: sky, road, tree\n")
     cfg = Config.fromfile(tmp_path / "roads/van_b_roads.py")
     sizes = []
     for loader in ("train", "val"):
@@ -75,13 +75,13 @@ def test_another_seed_into_the_same_target(tmp_path: Path) -> None:
         run(source, tmp_path / "roads", Choice(0.4, 3))
 
 
-def test_pictures_with_several_endings(tmp_path: Path) -> None:
+def test_images_with_several_endings(tmp_path: Path) -> None:
     source = made(tmp_path / "source")
-    write(source, {"images/x.jpeg": picture()})
-    with pytest.raises(DataError, match=r"pictures that end in \.jpeg, \.jpg\."):
+    write(source, {"images/x.jpeg": encoded_image()})
+    with pytest.raises(DataError, match=r"images that end in \.jpeg, \.jpg\."):
         run(source, tmp_path / "roads")
 
 
-def test_one_picture_cannot_be_divided(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="two pictures or more"):
+def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="two images or more"):
         run(made(tmp_path / "source", 1), tmp_path / "roads")

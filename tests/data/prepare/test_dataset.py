@@ -1,4 +1,4 @@
-"""The steps that all public data sets share."""
+"""The steps that all public datasets share."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mmvan.data.prepare.dataset import (
 )
 from mmvan.data.prepare.placing import Rule, by_rules
 from mmvan.errors import DataError
-from tests.data.prepare.making import picture, write
+from tests.data.prepare.making import encoded_image, write
 
-FILES = {f"in/{number}.jpg": picture(number) for number in range(3)}
+FILES = {f"in/{number}.jpg": encoded_image(number) for number in range(3)}
 
 
 def data_set(files: int = 3, problems: Sequence[Problem] = ()) -> DataSet:
@@ -46,12 +46,12 @@ def test_what_was_done_is_told(tmp_path: Path) -> None:
     source = write(tmp_path / "source", FILES | {"readme.md": b""})
     told = prepare(data_set(), Options(tmp_path / "target", (source,)))
     assert told.splitlines() == [
-        f"{tmp_path / 'target'}: 3 files placed, 0 there already, 1 not needed; pictures decoded; "
+        f"{tmp_path / 'target'}: 3 files placed, 0 there already, 1 not needed; images decoded; "
         "train 3 files in 1 folders",
         "Train with it.",
     ]
     again = prepare(data_set(), Options(tmp_path / "target", decode=False))
-    assert "0 files placed, 0 there already, 0 not needed; pictures not decoded" in again
+    assert "0 files placed, 0 there already, 0 not needed; images not decoded" in again
 
 
 def test_a_target_that_is_not_there(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_target_that_is_not_there(tmp_path: Path) -> None:
 def test_a_source_of_something_else(tmp_path: Path) -> None:
     source = write(tmp_path / "source", {"a.jpg": b"", "b.jpg": b""})
     text = refusal(data_set(), Options(tmp_path / "target", (source,)))
-    assert text.endswith("source: none of its 2 files is of this data set. Get x.zip.")
+    assert text.endswith("source: none of its 2 files is of this dataset. Get x.zip.")
 
 
 def test_fewer_files_than_published(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_all_problems_are_told_at_once_and_reported_in_full(tmp_path: Path) -> N
     assert not (target / REPORT).exists()
 
 
-def test_pictures_are_decoded_unless_told_otherwise(tmp_path: Path) -> None:
-    folder = write(tmp_path / "train", {"a/1.jpg": picture(), "b/2.jpg": b"x"})
+def test_images_are_decoded_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = write(tmp_path / "train", {"a/1.jpg": encoded_image(), "b/2.jpg": b"x"})
     assert files_of(folder) == [folder / "a/1.jpg", folder / "b/2.jpg"]
     assert files_of(folder / "none") == []
     (problem,) = decoding_problems(folder, files_of(folder), Options(tmp_path))

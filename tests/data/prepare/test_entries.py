@@ -11,7 +11,7 @@ import pytest
 
 from mmvan.data.prepare.entries import check_name, is_archive, unpacked_bytes, walk
 from mmvan.errors import DataError
-from tests.data.prepare.making import picture, tarred, write, zipped
+from tests.data.prepare.making import encoded_image, tarred, write, zipped
 
 FILES = {"top/a.jpg": b"a" * 100, "top/deep/b.txt": b"bb"}
 
@@ -117,8 +117,8 @@ def test_encrypted_zips(tmp_path: Path) -> None:
     ("name", "content"),
     (
         ("cut.zip", zipped(FILES)[:-30]),
-        ("cut.tar.gz", tarred({"a.jpg": picture()}, "w:gz")[:500]),
-        ("cut.tar", tarred({"a.jpg": picture()})[:900]),
+        ("cut.tar.gz", tarred({"a.jpg": encoded_image()}, "w:gz")[:500]),
+        ("cut.tar", tarred({"a.jpg": encoded_image()})[:900]),
         ("page.zip", b"<html>Sign in</html>"),
         ("page.tar", b"<html>Sign in</html>"),
         ("empty.tgz", b""),

@@ -10,13 +10,13 @@ from mmpretrain.datasets import ImageNet
 
 from mmvan.data.prepare.dataset import Count, Options, prepare
 from mmvan.data.prepare.imagenet import IMAGENET
-from mmvan.data.prepare.imagenet_labels import picture_name
+from mmvan.data.prepare.imagenet_labels import image_name
 from mmvan.errors import DataError
 from tests.data.prepare.imagenet_devkit import LABELS, WNIDS, archives
-from tests.data.prepare.making import picture, tree, write
+from tests.data.prepare.making import encoded_image, tree, write
 
 SMALL = replace(IMAGENET, counts=(Count("train", 6, 3), Count("val", 6, 3)))
-VAL = [f"{label}/{picture_name(number)}.JPEG" for number, label in enumerate(LABELS, 1)]
+VAL = [f"{label}/{image_name(number)}.JPEG" for number, label in enumerate(LABELS, 1)]
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +61,12 @@ def test_a_second_run_keeps_everything(downloads: Path, tmp_path: Path) -> None:
     assert "0 files placed, 0 there already" in prepare(SMALL, Options(tmp_path))
 
 
-def test_flat_pictures_in_the_target_itself_move_into_folders(
+def test_flat_images_in_the_target_itself_move_into_folders(
     downloads: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "imagenet"
-    write(target, {f"val/{Path(name).name}": picture() for name in VAL})
-    write(target, {f"train/{w}/{w}_{n}.JPEG": picture(n) for w in WNIDS for n in range(2)})
+    write(target, {f"val/{Path(name).name}": encoded_image() for name in VAL})
+    write(target, {f"train/{w}/{w}_{n}.JPEG": encoded_image(n) for w in WNIDS for n in range(2)})
     sources = (target, downloads / "ILSVRC2012_devkit_t12.tar.gz")
     prepare(SMALL, Options(target, sources, link="move"))
     assert tree(target / "val") == sorted(VAL)
@@ -78,9 +78,9 @@ def test_a_tree_with_class_folders_needs_no_labels(downloads: Path, tmp_path: Pa
     assert tree(tmp_path / "two/val") == sorted(VAL)
 
 
-def test_flat_pictures_without_labels(downloads: Path, tmp_path: Path) -> None:
+def test_flat_images_without_labels(downloads: Path, tmp_path: Path) -> None:
     text = refusal(Options(tmp_path, (downloads / "ILSVRC2012_img_val.tar",)))
-    assert "ILSVRC2012_val_00000001.JPEG: the class of this validation picture is not known" in text
+    assert "ILSVRC2012_val_00000001.JPEG: the class of this validation image is not known" in text
     assert "Add --source ILSVRC2012_devkit_t12.tar.gz" in text
 
 

@@ -1,4 +1,4 @@
-"""The classes of the validation pictures, in every form in which they go around."""
+"""The classes of the validation images, in every form in which they go around."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from mmvan.data.prepare.imagenet_labels import find_labels, picture_name
+from mmvan.data.prepare.imagenet_labels import find_labels, image_name
 from mmvan.errors import DataError
 from tests.data.prepare.imagenet_devkit import DEVKIT, LABELS, TRUTH, devkit
 from tests.data.prepare.making import tarred, write
 
-EXPECTED = {picture_name(number): wnid for number, wnid in enumerate(LABELS, 1)}
+EXPECTED = {image_name(number): wnid for number, wnid in enumerate(LABELS, 1)}
 
 
 def test_names_are_those_of_the_challenge() -> None:
-    assert picture_name(293) == "ILSVRC2012_val_00000293"
+    assert image_name(293) == "ILSVRC2012_val_00000293"
 
 
 @pytest.mark.parametrize("form", ("archive", "folder of archives", "unpacked"))

@@ -1,4 +1,4 @@
-"""The ADE20K files: labels fit the pictures, and what is left out is labelled 0."""
+"""The ADE20K files: labels fit the images, and what is left out is labelled 0."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 
 from mmvan.data.sample.ade20k import label
 from mmvan.data.sample.catalog import GROUNDS, SAMPLE_SEGMENTS
-from mmvan.data.sample.scenes import Picture, Thing
+from mmvan.data.sample.scenes import Scene, Thing
 
 FOLDERS = {"training": 4, "validation": 2}
 
 
-def test_annotations_are_single_channel_labels_of_the_pictures_sizes(sample_root: Path) -> None:
+def test_annotations_are_single_channel_labels_of_the_images_sizes(sample_root: Path) -> None:
     values: set[int] = set()
     for folder, count in FOLDERS.items():
         images = sorted((sample_root / "ade20k/images" / folder).iterdir())
@@ -37,11 +37,11 @@ def test_annotations_are_single_channel_labels_of_the_pictures_sizes(sample_root
 def test_labels_of_ground_things_clutter_and_rims() -> None:
     ground = np.full((10, 20), 2, np.uint8)
     ground[:, 15:] = 0
-    picture = Picture(np.zeros((10, 20, 3), np.float32), ground)
-    picture.things += [Thing(3), Thing(-1)]
-    picture.owner[2:8, 2:8] = 1
-    picture.owner[2:8, 10:13] = 2
-    labels = label(picture)
+    scene = Scene(np.zeros((10, 20, 3), np.float32), ground)
+    scene.things += [Thing(3), Thing(-1)]
+    scene.owner[2:8, 2:8] = 1
+    scene.owner[2:8, 10:13] = 2
+    labels = label(scene)
     thing = len(GROUNDS) + 1 + 3
     assert SAMPLE_SEGMENTS[thing - 1] == "speckled star"
     assert SAMPLE_SEGMENTS[labels[0, 0] - 1] == "grass"

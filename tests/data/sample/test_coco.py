@@ -16,16 +16,16 @@ from pycocotools.coco import COCO
 
 from mmvan.data.sample.catalog import CATEGORY_IDS, SAMPLE_CATEGORIES
 from mmvan.data.sample.coco import annotate
-from mmvan.data.sample.scenes import Picture, Thing, draw_scene
+from mmvan.data.sample.scenes import Scene, Thing, draw_scene
 
 SPLITS = {"train": 24, "val": 6}
 
 
-def picture_of(mask: np.ndarray, crowd: bool = False) -> Picture:
-    picture = Picture(np.zeros((*mask.shape, 3), np.float32), np.zeros(mask.shape, np.uint8))
-    picture.things.append(Thing(0, crowd))
-    picture.owner[mask] = 1
-    return picture
+def image_of(mask: np.ndarray, crowd: bool = False) -> Image:
+    image = Image(np.zeros((*mask.shape, 3), np.float32), np.zeros(mask.shape, np.uint8))
+    image.things.append(Thing(0, crowd))
+    image.owner[mask] = 1
+    return image
 
 
 def decode(segmentation: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -80,16 +80,16 @@ def test_annotations_cover_what_is_visible() -> None:
     compared = 0
     for number in range(30):
         rng = np.random.default_rng(number)
-        _, picture = draw_scene(rng, 160, 192, crowd_share=0.5)
+        _, image = draw_scene(rng, 160, 192, crowd_share=0.5)
         shown = [
             index
-            for index, thing in enumerate(picture.things)
-            if thing.kind >= 0 and picture.visible(index).sum() >= 24
+            for index, thing in enumerate(image.things)
+            if thing.kind >= 0 and image.visible(index).sum() >= 24
         ]
-        annotations = annotate(picture)
+        annotations = annotate(image)
         assert len(annotations) == len(shown)
         for index, annotation in zip(shown, annotations, strict=True):
-            visible = picture.visible(index)
+            visible = image.visible(index)
             segmentation = annotation["segmentation"]
             decoded = decode(segmentation, visible.shape)
             overlap = (decoded & visible).sum() / (decoded | visible).sum()
@@ -104,11 +104,11 @@ def test_the_form_follows_the_shape_of_the_visible_part() -> None:
     split, pierced = whole.copy(), whole.copy()
     split[:, 20:30] = False
     pierced[10:15, 20:30] = False
-    assert annotate(picture_of(whole))[0]["bbox"] == [10, 5, 30, 20]
-    assert isinstance(annotate(picture_of(whole))[0]["segmentation"], list)
+    assert annotate(image_of(whole))[0]["bbox"] == [10, 5, 30, 20]
+    assert isinstance(annotate(image_of(whole))[0]["segmentation"], list)
     for mask in (split, pierced):
-        assert isinstance(annotate(picture_of(mask))[0]["segmentation"]["counts"], str)
-    crowd = annotate(picture_of(split, crowd=True))[0]
+        assert isinstance(annotate(image_of(mask))[0]["segmentation"]["counts"], str)
+    crowd = annotate(image_of(split, crowd=True))[0]
     assert crowd["iscrowd"] == 1
     assert sum(crowd["segmentation"]["counts"]) == split.size
 
@@ -118,7 +118,7 @@ def test_uncompressed_runs_begin_with_zeros(corner: bool) -> None:
     mask = np.zeros((6, 8), bool)
     mask[:, 1:6] = True
     mask[0, 0] = corner
-    segmentation = annotate(picture_of(mask, crowd=True))[0]["segmentation"]
+    segmentation = annotate(image_of(mask, crowd=True))[0]["segmentation"]
     assert segmentation["counts"] == ([0, 1, 5, 30, 12] if corner else [6, 30, 12])
     np.testing.assert_array_equal(decode(segmentation, mask.shape), mask)
 
@@ -126,7 +126,7 @@ def test_uncompressed_runs_begin_with_zeros(corner: bool) -> None:
 def test_hidden_objects_are_not_annotated() -> None:
     mask = np.zeros((20, 20), bool)
     mask[:4, :5] = True
-    assert annotate(picture_of(mask)) == []
+    assert annotate(image_of(mask)) == []
 
 
 def test_mmdet_loads_it(sample_root: Path, configs: dict[str, Callable[[Path], Config]]) -> None:

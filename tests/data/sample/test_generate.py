@@ -17,18 +17,18 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", tuple(SAMPLE_TASKS))
-def test_same_seed_same_files_and_other_seed_other_pictures(tmp_path: Path, name: str) -> None:
+def test_same_seed_same_files_and_other_seed_other_images(tmp_path: Path, name: str) -> None:
     made = []
     for run, seed in enumerate((3, 3, 4)):
         assert prepare(tmp_path / str(run), name, seed, (2, 1))
         made.append(contents(tmp_path / str(run)))
     assert made[0] == made[1]
-    pictures = [path for path in made[0] if path.lower().endswith((".jpg", ".jpeg", ".png"))]
-    assert len(pictures) == {"cls": 30, "det": 6, "seg": 6}[name]
-    assert all(made[0][path] != made[2][path] for path in pictures)
+    images = [path for path in made[0] if path.lower().endswith((".jpg", ".jpeg", ".png"))]
+    assert len(images) == {"cls": 30, "det": 6, "seg": 6}[name]
+    assert all(made[0][path] != made[2][path] for path in images)
 
 
-def test_pictures_do_not_depend_on_how_many_there_are(tmp_path: Path) -> None:
+def test_images_do_not_depend_on_how_many_there_are(tmp_path: Path) -> None:
     few, many = tmp_path / "few", tmp_path / "many"
     prepare(few, "seg", counts=(2, 1))
     prepare(many, "seg", counts=(4, 1))
@@ -94,8 +94,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     ("seed", "counts", "message"),
     (
         (-1, (1, 1), "seed -1 is negative; choose 0 or more"),
-        (0, (0, 1), "det: 0 train pictures asked for, but at least 1 is needed"),
-        (0, (1, -2), "det: -2 val pictures asked for"),
+        (0, (0, 1), "det: 0 train images asked for, but at least 1 is needed"),
+        (0, (1, -2), "det: -2 val images asked for"),
     ),
 )
 def test_impossible_requests_are_refused(

@@ -12,7 +12,7 @@ from PIL import Image
 from mmvan.data.sample.catalog import CLASS_FOLDERS, SAMPLE_CLASSES
 
 
-def test_tree_has_a_folder_per_class_with_pictures_of_many_shapes(sample_root: Path) -> None:
+def test_tree_has_a_folder_per_class_with_images_of_many_shapes(sample_root: Path) -> None:
     sizes = set()
     for split, count in (("train", 2), ("val", 1)):
         folders = sorted((sample_root / "imagenet" / split).iterdir())

@@ -44,19 +44,19 @@ def test_every_segment_of_the_file_is_in_its_png_and_no_other(sample_root: Path)
 def test_things_are_the_instances_and_stuff_is_the_ground() -> None:
     stuff = 0
     for seed in range(12):
-        _, picture = draw_scene(np.random.default_rng(seed), 160, 192, crowd_share=0.5)
-        ids, segments = panoptic_segments(picture, min_area=24)
+        _, scene = draw_scene(np.random.default_rng(seed), 160, 192, crowd_share=0.5)
+        ids, segments = panoptic_segments(scene, min_area=24)
         covered = np.zeros(ids.shape, bool)
         for segment in segments:
             mask = ids == segment["id"]
             covered |= mask
             if segment["category_id"] in GROUND_IDS:
                 label = GROUND_IDS.index(segment["category_id"]) + 1
-                assert np.array_equal(mask, (picture.owner == 0) & (picture.ground == label))
+                assert np.array_equal(mask, (scene.owner == 0) & (scene.ground == label))
                 stuff += 1
             else:
-                (owner,) = np.unique(picture.owner[mask])
-                thing = picture.things[owner - 1]
+                (owner,) = np.unique(scene.owner[mask])
+                thing = scene.things[owner - 1]
                 assert CATEGORY_IDS[thing.kind] == segment["category_id"]
                 assert thing.crowd == segment["iscrowd"]
         assert np.array_equal(covered, ids > 0)

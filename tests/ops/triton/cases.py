@@ -177,7 +177,7 @@ def test_other_strides_are_copied() -> None:
     assert got.shape == slices.shape
 
 
-def test_no_picture_is_a_result_too() -> None:
+def test_no_image_is_a_result_too() -> None:
     inputs = attention_inputs((0, 3, 4, 5), (3, 3, 2))
     out = large_kernel_attention(*inputs, 2, backend="triton")
     gradients = torch.autograd.grad(out.sum(), inputs)

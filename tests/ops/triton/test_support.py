@@ -44,7 +44,7 @@ def test_what_can_be_computed(dtype: torch.dtype) -> None:
         ([inputs_of()[0][0], *inputs_of()[1:]], r"of shape \(N, C, H, W\), got \(4, 5, 5\)"),
         (
             [torch.empty(1, 4, 1, 1).expand(1, 4, 2**15, 2**15), *inputs_of()[1:]],
-            r"^counts to 2147483647 in a picture's map, got one of shape \(1, 4, 32768, 32768\)$",
+            r"^counts to 2147483647 in an image's map, got one of shape \(1, 4, 32768, 32768\)$",
         ),
         (
             [*inputs_of()[:2], torch.zeros(4, device="meta")],

@@ -1,4 +1,4 @@
-"""Damaged pictures, and maps that do not fit what belongs to them."""
+"""Damaged images, and maps that do not fit what belongs to them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 from mmvan.data.check.panoptic import Segmented
-from mmvan.data.prepare.pictures import LabelMap, SegmentMap, find_faults
-from tests.data.prepare.making import coloured, label_map, picture, write
+from mmvan.data.prepare.images import LabelMap, SegmentMap, find_faults
+from tests.data.prepare.making import coloured, label_map, encoded_image, write
 
 
 @pytest.mark.parametrize("workers", (0, 2))
-def test_damaged_pictures_are_all_named(tmp_path: Path, workers: int) -> None:
-    files = {f"{number}.jpg": picture(number) for number in range(5)}
+def test_damaged_images_are_all_named(tmp_path: Path, workers: int) -> None:
+    files = {f"{number}.jpg": encoded_image(number) for number in range(5)}
     files |= {"1.jpg": files["1.jpg"][:-300], "3.jpg": b"<html>", "4.jpg": b""}
     write(tmp_path, files)
-    faults = find_faults([tmp_path / name for name in files], workers, "pictures")
+    faults = find_faults([tmp_path / name for name in files], workers, "images")
     assert [fault.partition(": ")[0] for fault in faults] == ["1.jpg", "3.jpg", "4.jpg"]
     assert "truncated" in faults[0]
     assert "cannot identify image file" in faults[1]
 
 
-def test_a_missing_picture_is_a_fault(tmp_path: Path) -> None:
-    (fault,) = find_faults([tmp_path / "a.jpg"], 0, "pictures")
+def test_a_missing_image_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = find_faults([tmp_path / "a.jpg"], 0, "images")
     assert fault.startswith("a.jpg: cannot be decoded: ")
 
 
@@ -41,7 +41,7 @@ def test_a_missing_picture_is_a_fault(tmp_path: Path) -> None:
     ),
 )
 def test_label_maps(tmp_path: Path, content: bytes, fault: str) -> None:
-    write(tmp_path, {"a.jpg": picture(), "a.png": content})
+    write(tmp_path, {"a.jpg": encoded_image(), "a.png": content})
     faults = find_faults([LabelMap(tmp_path / "a.png", tmp_path / "a.jpg", 3)], 0, "maps")
     assert len(faults) == bool(fault)
     assert not faults or faults[0].startswith(f"a.png: {fault}")

@@ -1,4 +1,4 @@
-"""What the writers of all formats share: seeded generators, picture sizes, JPEG files."""
+"""What the writers of all formats share: seeded generators, image sizes, JPEG files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ JPEG_QUALITY = 90
 
 
 def generator(seed: int, *key: str | int) -> np.random.Generator:
-    """Returns the source of randomness of one picture.
+    """Returns the source of randomness of one image.
 
     Args:
-        seed: Seed of the data set.
-        key: What names the picture; other pictures do not influence it.
+        seed: Seed of the dataset.
+        key: What names the image; other images do not influence it.
     """
     words = [part if isinstance(part, int) else crc32(part.encode()) for part in key]
     return np.random.default_rng([seed, *words])
@@ -33,7 +33,7 @@ def scene_size(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def write_jpeg(path: Path, image: NDArray[np.uint8]) -> Path:
-    """Writes a picture, making its directory where that is missing.
+    """Writes an image, making its directory where that is missing.
 
     Args:
         path: Where to; the suffix does not matter.

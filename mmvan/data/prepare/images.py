@@ -1,4 +1,4 @@
-"""Looks into pictures and label maps, all of them, in parallel."""
+"""Looks into images and label maps, all of them, in parallel."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Task = TypeVar("Task", "Path", "LabelMap", "SegmentMap")
 
 @dataclass(frozen=True)
 class LabelMap:
-    """A label map with the picture that it belongs to.
+    """A label map with the image that it belongs to.
 
     Args:
         path: The label map.
-        image: Its picture.
+        image: Its image.
         labels: Labels are below this number, or ``IGNORE``.
     """
 
@@ -44,23 +44,23 @@ class SegmentMap:
 
     Args:
         folder: Where it is.
-        picture: What it must show.
+        image: What it must show.
     """
 
     folder: Path
-    picture: Segmented
+    segmented: Segmented
 
     @property
     def path(self) -> Path:
         """The PNG."""
-        return self.folder / self.picture.png
+        return self.folder / self.segmented.png
 
 
 def find_faults(tasks: Sequence[Task], workers: int, title: str) -> list[str]:
     """Decodes files and compares them with what belongs to them.
 
     Args:
-        tasks: Pictures, label maps or panoptic maps.
+        tasks: Images, label maps or panoptic maps.
         workers: Number of processes; 0 works in this one.
         title: What is looked at, for the progress bar.
 
@@ -88,26 +88,26 @@ def _fault(task: Path | LabelMap | SegmentMap) -> str:
         if isinstance(task, LabelMap):
             return _label_map_fault(task)
         if isinstance(task, SegmentMap):
-            return segment_fault(str(task.folder), task.picture)
-        return _picture_fault(task)
+            return segment_fault(str(task.folder), task.segmented)
+        return _image_fault(task)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"cannot be decoded: {error}"
 
 
-def _picture_fault(path: Path) -> str:
-    with Image.open(path) as picture:
-        picture.load()
+def _image_fault(path: Path) -> str:
+    with Image.open(path) as image:
+        image.load()
     return ""
 
 
 def _label_map_fault(task: LabelMap) -> str:
-    with Image.open(task.path) as picture:
-        if picture.mode not in ("L", "P", "I", "I;16"):
-            return f"of mode {picture.mode}; expected one channel of class indices"
-        labels, size = np.asarray(picture), picture.size
-    with Image.open(task.image) as picture:
-        if picture.size != size:
-            return f"of size {_by(size)}, but {task.image.name} of size {_by(picture.size)}"
+    with Image.open(task.path) as image:
+        if image.mode not in ("L", "P", "I", "I;16"):
+            return f"of mode {image.mode}; expected one channel of class indices"
+        labels, size = np.asarray(image), image.size
+    with Image.open(task.image) as image:
+        if image.size != size:
+            return f"of size {_by(size)}, but {task.image.name} of size {_by(image.size)}"
     wrong = [value for value in np.unique(labels) if value >= task.labels and value != IGNORE]
     if wrong:
         return f"values {_values(wrong)}; expected 0 to {task.labels - 1}, or {IGNORE} to ignore"

@@ -1,4 +1,4 @@
-"""Generated pictures with the detail of photographs, and annotations in the forms of the tasks."""
+"""Generated images with the detail of photographs, and annotations in the forms of the tasks."""
 
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmvan.data.panoptic import encode_ids
-from mmvan.data.sample.pictures import generator, write_jpeg
+from mmvan.data.sample.images import generator, write_jpeg
 
 # Amplitudes of natural images fall with the spatial frequency f as f^-1 (Field 1987, "Relations
 # between the statistics of natural images and the response properties of cortical cells").
 _FALL = 1.0
 _MEAN, _DEVIATION = 115, 55  # Grey levels.
 _CHROMA = 0.35  # Of the deviation of the luma: the colours of photographs vary less.
-_OBJECTS = 7  # Of a picture of COCO, on average (arXiv 1405.0312, section 5).
-_SEGMENTS = 12  # Things among them; as many as counted in 40 pictures of COCO.
+_OBJECTS = 7  # Of an image of COCO, on average (arXiv 1405.0312, section 5).
+_SEGMENTS = 12  # Things among them; as many as counted in 40 images of COCO.
 _CORNERS = 24  # Of an object's polygon.
 _ADE_CLASSES = 150
 
 
-def write_pictures(folder: Path, count: int, width: int, height: int) -> list[Path]:
+def write_images(folder: Path, count: int, width: int, height: int) -> list[Path]:
     """Write JPEG files, the same ones whenever it is called."""
     return [
         write_jpeg(folder / f"{index}.jpg", _photograph(generator(0, index), width, height))
@@ -32,15 +32,15 @@ def write_pictures(folder: Path, count: int, width: int, height: int) -> list[Pa
 
 
 def annotate(task: str, path: Path, folder: Path) -> dict[str, Any]:
-    """What a data set of the task tells its pipeline about a picture.
+    """What a dataset of the task tells its pipeline about an image.
 
     Args:
         task: ``classification``, ``detection``, ``panoptic`` or ``segmentation``.
-        path: The picture.
+        path: The image.
         folder: Where label maps are written to.
     """
-    with Image.open(path) as picture:
-        size = picture.size
+    with Image.open(path) as stored:
+        size = stored.size
     rng = generator(0, path.stem)
     known: dict[str, Any] = {"img_path": str(path)}
     if task == "classification":

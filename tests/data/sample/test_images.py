@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmvan.data.sample.pictures import generator, scene_size, write_jpeg
+from mmvan.data.sample.images import generator, scene_size, write_jpeg
 
 
 def test_every_key_has_its_own_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Picture files as the input of an exported graph."""
+"""LoadedImage files as the input of an exported graph."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from numpy.typing import NDArray
 
 from mmvan.data.sample.catalog import KINDS
-from mmvan.data.sample.pictures import generator, write_jpeg
+from mmvan.data.sample.images import generator, write_jpeg
 from mmvan.data.sample.scenes import draw_portrait
 from mmvan.deploy.contract import Contract
 from mmvan.engine.config import innermost_dataset
 from mmvan.errors import DataError, DeployError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-# Of a pipeline, what has no picture to work on here: annotations, and packing for a model.
-_NOT_FOR_PICTURES = ("Annotations", "Proposals", "Pack")
+# Of a pipeline, what has no image to work on here: annotations, and packing for a model.
+_NOT_FOR_IMAGES = ("Annotations", "Proposals", "Pack")
 _DRAWN_SIDES = (240, 320)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture, ready for the graph.
+class LoadedImage:
+    """One image, ready for the graph.
 
     Args:
         path: The file.
         image: RGB, uint8, shape (3, H, W).
-        size: Height and width of the file's own picture.
+        size: Height and width of the file's own image.
     """
 
     path: Path
@@ -39,22 +39,22 @@ class Picture:
     size: tuple[int, int]
 
 
-def find_pictures(folder: Path, option: str) -> list[Path]:
-    """All picture files of a folder and of those below it, in the order of their names.
+def find_images(folder: Path, option: str) -> list[Path]:
+    """All image files of a folder and of those below it, in the order of their names.
 
     Raises:
         DataError: It is no folder, or there are none.
     """
     if not folder.is_dir():
-        raise DataError(f"{option} {folder}: no such folder; expected one with pictures")
+        raise DataError(f"{option} {folder}: no such folder; expected one with images")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
     if not found:
-        raise DataError(f"{option} {folder}: no picture in it ({', '.join(ENDINGS)})")
+        raise DataError(f"{option} {folder}: no image in it ({', '.join(ENDINGS)})")
     return found
 
 
-def draw_pictures(folder: Path, count: int) -> list[Path]:
-    """Draw sample pictures, for want of the user's own."""
+def draw_images(folder: Path, count: int) -> list[Path]:
+    """Draw sample images, for want of the user's own."""
     paths = []
     for kind in range(count):
         rng = generator(0, "export", kind)
@@ -63,17 +63,17 @@ def draw_pictures(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def picture_pipeline(cfg: Config) -> tuple[dict[str, Any], ...]:
-    """The transforms that the config tests with, as far as they make a picture."""
+def image_pipeline(cfg: Config) -> tuple[dict[str, Any], ...]:
+    """The transforms that the config tests with, as far as they make an image."""
     steps = innermost_dataset(cfg.test_dataloader)["pipeline"]
-    chosen = [s for s in steps if not any(part in s["type"] for part in _NOT_FOR_PICTURES)]
+    chosen = [s for s in steps if not any(part in s["type"] for part in _NOT_FOR_IMAGES)]
     return tuple(_plain(step) for step in chosen)
 
 
 def natural_shape(cfg: Config, pipeline: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """Height and width of what a config's tests feed to the model.
 
-    Of segmentation and detection, whose pictures differ, the size that they are scaled to,
+    Of segmentation and detection, whose images differ, the size that they are scaled to,
     rounded up to multiples of the largest stride, 32.
 
     Raises:
@@ -103,8 +103,8 @@ def fixed_pipeline(
     return (pipeline[0], resize)
 
 
-class PictureReader:
-    """Reads picture files by the transforms of a contract.
+class ImageReader:
+    """Reads image files by the transforms of a contract.
 
     Args:
         contract: The contract.
@@ -117,8 +117,8 @@ class PictureReader:
         ):
             self.transform = Compose([registry.build(dict(s)) for s in contract.pipeline])
 
-    def read(self, path: Path) -> Picture:
-        """Read one picture.
+    def read(self, path: Path) -> LoadedImage:
+        """Read one image.
 
         Raises:
             DataError: It cannot be read.
@@ -130,24 +130,24 @@ class PictureReader:
         if results is None:
             raise DataError(f"{path} cannot be read")
         image = np.ascontiguousarray(results["img"][..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
-        return Picture(path, image, tuple(results["ori_shape"][:2]))
+        return LoadedImage(path, image, tuple(results["ori_shape"][:2]))
 
 
-def batches(pictures: Iterator[Picture], size: int) -> Iterator[list[Picture]]:
-    """Group consecutive pictures of one shape, at most ``size`` of them."""
-    batch: list[Picture] = []
-    for picture in pictures:
-        if batch and (len(batch) == size or picture.image.shape != batch[0].image.shape):
+def batches(images: Iterator[LoadedImage], size: int) -> Iterator[list[LoadedImage]]:
+    """Group consecutive images of one shape, at most ``size`` of them."""
+    batch: list[LoadedImage] = []
+    for loaded in images:
+        if batch and (len(batch) == size or loaded.image.shape != batch[0].image.shape):
             yield batch
             batch = []
-        batch.append(picture)
+        batch.append(loaded)
     if batch:
         yield batch
 
 
-def stack(batch: Sequence[Picture], fixed: int | None) -> NDArray[np.uint8]:
-    """One array (N, 3, H, W) of pictures; the last one is repeated up to a ``fixed`` number."""
-    images = [picture.image for picture in batch]
+def stack(batch: Sequence[LoadedImage], fixed: int | None) -> NDArray[np.uint8]:
+    """One array (N, 3, H, W) of images; the last one is repeated up to a ``fixed`` number."""
+    images = [loaded.image for loaded in batch]
     images += images[-1:] * ((fixed or 0) - len(images))
     return np.stack(images)
 
