@@ -1,10 +1,12 @@
 """mmvan: the Visual Attention Network (arXiv 2202.09741) as an OpenMMLab plugin.
 
-Importing the package only makes the scope ``mmvan`` known to MMEngine; everything else is imported
-when it is first used, so that ``import mmvan`` costs next to nothing.
+Importing the package makes the scope ``mmvan`` known to MMEngine and MMEngine's own checkpoints
+loadable by ``torch.load``; everything else is imported when it is first used, so that beside
+PyTorch and MMEngine ``import mmvan`` costs next to nothing.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from mmvan.version import __version__
@@ -23,9 +25,17 @@ _MODULES = {
 
 try:
     from mmvan import registry  # noqa: F401
+    from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
+
+    # Here and not with the backbone: inferencers read a checkpoint before they build its model.
+    allow_mmengine_checkpoints()
+    if "mmengine.runner.checkpoint" in sys.modules:  # It takes a second; the backbone imports it.
+        from mmvan.checkpoint.schemes import add_hub_scheme
+
+        add_hub_scheme()
 except ModuleNotFoundError as error:
-    # `python -m mmvan.doctor` must be able to start where MMEngine is missing, to say so.
-    if (error.name or "").partition(".")[0] != "mmengine":
+    # `python -m mmvan.doctor` must be able to start where these are missing, to say so.
+    if (error.name or "").partition(".")[0] not in ("mmengine", "torch", "numpy", "safetensors"):
         raise
 
 

@@ -10,6 +10,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 MODELS = Registry("model", scope="mmvan", parent=MMENGINE_MODELS, locations=["mmvan.models"])
@@ -25,8 +26,17 @@ TRANSFORMS = Registry(
     parent=MMENGINE_TRANSFORMS,
     locations=["mmvan.data.loading", "mmvan.data.cropping", "mmvan.data.transforms"],
 )
+WEIGHT_INITIALIZERS = Registry(
+    "weight initializer",
+    scope="mmvan",
+    parent=MMENGINE_WEIGHT_INITIALIZERS,
+    locations=["mmvan.checkpoint.pretrained"],
+)
 HOOKS = Registry(
-    "hook", scope="mmvan", parent=MMENGINE_HOOKS, locations=["mmvan.engine.compilation"]
+    "hook",
+    scope="mmvan",
+    parent=MMENGINE_HOOKS,
+    locations=["mmvan.engine.adapt_checkpoint", "mmvan.engine.compilation"],
 )
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
 VISUALIZERS = Registry(

@@ -7,6 +7,7 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    adapt_checkpoint=dict(type="mmvan.AdaptCheckpointHook"),
 )
 # BatchNorm's statistics are averaged over the processes before they are saved or evaluated with.
 custom_hooks = [dict(type="SyncBuffersHook")]

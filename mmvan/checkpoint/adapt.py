@@ -1,4 +1,9 @@
-"""Translate the backbone in a state dict to our names, strictly, before it is loaded."""
+"""Give the backbone in a state dict our names, before it is loaded.
+
+:func:`rename_backbone` is what every way of loading passes through: it renames, and PyTorch judges
+what is missing, left over or of another shape. :func:`adapt_state_dict` is for the files that mmvan
+itself loads, wholly or not at all.
+"""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -7,8 +12,43 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmvan.checkpoint.recognise import Found, describe_arch, listing, read_arch, require_backbone
+from mmvan.checkpoint.layouts import MMVAN
+from mmvan.checkpoint.recognise import (
+    Found,
+    describe_arch,
+    likeliest_layout,
+    listing,
+    read_arch,
+    require_backbone,
+)
 from mmvan.errors import CheckpointError
+
+
+def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
+    """Rename the backbone's tensors from the layout that they are in to ours, in place.
+
+    Everything else passes: other keys, and names that the layout of most keys does not have.
+
+    Args:
+        state_dict: What is about to be loaded.
+        prefix: Prefix of the backbone in it, ``backbone.`` in a detector; other prefixes are not
+            looked for.
+    """
+    inside = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+    layout = likeliest_layout(inside)
+    if layout is None or layout is MMVAN:
+        return
+    names = {
+        key: own
+        for key in inside
+        if (own := layout.own_key(key)) is not None and prefix + own not in state_dict
+    }
+    for key, own in names.items():
+        state_dict[prefix + own] = state_dict.pop(prefix + key)
+    print_log(
+        f"VAN backbone: {len(names)} tensors renamed from the {layout.name} layout",
+        logger="current",
+    )
 
 
 def adapt_state_dict(
@@ -47,7 +87,7 @@ def adapt_state_dict(
     for key in given:
         del state_dict[key]
     state_dict.update({prefix + own: tensor for own, tensor in tensors.items()})
-    if found.layout.name != "mmvan" or unused:
+    if found.layout is not MMVAN or unused:
         dropped = f"; not used here: {listing(unused)}" if unused else ""
         print_log(
             f"VAN backbone: {len(tensors)} tensors loaded from the {found.layout.name} layout"

@@ -6,6 +6,7 @@ name of what the file asked for. There is no second attempt without the check: w
 file says so by :func:`mmvan.checkpoint.trust.trust_pickles`.
 """
 
+import argparse
 import json
 import pickle
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ from mmvan.checkpoint.trust import pickles_are_trusted
 from mmvan.checkpoint.wrappers import state_dict_of
 from mmvan.errors import CheckpointError
 
+# timm and DeiT keep the command line beside the weights; it is a plain record of values.
+_ARGUMENTS: list[Any] = [argparse.Namespace]
 # How far the tensors of a file may exceed its size; views of one value may be wider than it.
 _SPARE_BYTES = 2**30
 
@@ -59,6 +62,11 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     return {**checkpoint, **wrapped}
 
 
+def weights_in(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state dict in what :func:`read_checkpoint` returned."""
+    return checkpoint.get("state_dict", checkpoint)
+
+
 def _read_safetensors(file: Path) -> dict[str, Any]:
     try:
         with safe_open(file, framework="pt") as stream:
@@ -86,7 +94,7 @@ def _read_torch(file: Path, map_location: Any) -> Any:
     _warn_of_old_torch()
     try:
         # Open, since torch.load goes by the name of a file before it looks into it.
-        with file.open("rb") as stream:
+        with file.open("rb") as stream, torch.serialization.safe_globals(_ARGUMENTS):
             return torch.load(
                 stream, map_location=map_location, weights_only=not pickles_are_trusted()
             )
@@ -111,7 +119,8 @@ def _warn_of_old_torch() -> None:
 
 def _explain_refusal(file: Path, error: Exception) -> str:
     try:
-        named = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+        with torch.serialization.safe_globals(_ARGUMENTS):
+            named = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except (ValueError, RuntimeError, pickle.UnpicklingError):  # Not an archive, or damaged too.
         named = []
     reason = f"it asks for {', '.join(named)}" if named else _first_sentence(error)
@@ -119,7 +128,7 @@ def _explain_refusal(file: Path, error: Exception) -> str:
         f"checkpoint {file} is refused: {reason}. A checkpoint needs tensors and plain values "
         "only; reading this one could execute code. Get the weights from their publisher as "
         "safetensors or a plain state dict. If you made the file and trust it, the tools take "
-        "--unsafe"
+        "--unsafe, get_model unsafe=True"
     )
 
 

@@ -47,6 +47,14 @@ def find_backbone(keys: Iterable[str], prefix: str = "") -> Found | None:
     return max(candidates, key=lambda found: (_hits(found, keys), -len(found.prefix)), default=None)
 
 
+def likeliest_layout(keys: Iterable[str]) -> Layout | None:
+    """The layout that has most of the keys, without any prefix; None if none has one."""
+    keys = list(keys)
+    hits = {layout: _hits(Found(layout, ""), keys) for layout in LAYOUTS}
+    likeliest = max(LAYOUTS, key=hits.__getitem__)
+    return likeliest if hits[likeliest] else None
+
+
 def _hits(found: Found, keys: list[str]) -> int:
     start = len(found.prefix)
     inside = (key[start:] for key in keys if key.startswith(found.prefix))

@@ -1,12 +1,13 @@
-"""Addresses of checkpoints: local files, ``https://`` and ``hf://``, registered with MMEngine.
+"""Addresses of checkpoints: local files, ``https://`` and ``hf://``.
 
-MMEngine takes its loader from a table by the beginning of the address. The entries here replace
-its own for files and for the web, which unpickle whatever they are given, and add one for the
-Hugging Face Hub. So ``init_cfg``, ``load_from``, ``resume`` and the libraries' inferencers all read
-through :func:`mmvan.checkpoint.reading.read_checkpoint`.
+MMEngine takes its loader from a table by the beginning of an address. Importing mmvan adds an entry
+for the Hugging Face Hub. MMEngine's own entries for files and the web, some of which unpickle
+whatever they are given, are replaced only where :func:`use_safe_loaders` is called, as mmvan's
+command lines do.
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,32 @@ _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def register_schemes() -> None:
-    """Make MMEngine read checkpoints through this module. Calling it again changes nothing."""
-    for prefixes, loader in (
-        ("", load_from_local),
-        (("http://", "https://"), load_from_http),
-        ("hf://", load_from_hf),
-    ):
-        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+def add_hub_scheme() -> None:
+    """Let MMEngine read ``hf://`` addresses, unless somebody else has taught it already."""
+    with suppress(KeyError):
+        CheckpointLoader.register_scheme("hf://", load_from_hf)
+
+
+def use_safe_loaders() -> None:
+    """Make MMEngine read every checkpoint of this process through mmvan's safe reader.
+
+    ``init_cfg``, ``load_from``, ``resume`` and the libraries' inferencers then refuse files that
+    could execute code, and verify hashes in the names of what they download. Calling it again
+    changes nothing.
+    """
+    loaders = {
+        "": load_from_local,
+        "http://": load_from_http,
+        "https://": load_from_http,
+        "hf://": load_from_hf,
+    }
+    for prefix, loader in loaders.items():
+        CheckpointLoader.register_scheme(prefix, loader, force=True)
+
+
+def read_address(address: str, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read the checkpoint at an address, see :func:`locate` and ``read_checkpoint``."""
+    return read_checkpoint(locate(address), map_location)
 
 
 def locate(address: str) -> Path:
@@ -56,12 +75,12 @@ def load_from_local(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
 
 def load_from_http(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
     """Read a file on the web through the cache; see :func:`mmvan.checkpoint.download.fetch`."""
-    return read_checkpoint(fetch(filename), map_location)
+    return read_address(filename, map_location)
 
 
 def load_from_hf(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
     """Read a file of the Hugging Face Hub; see :func:`locate`."""
-    return read_checkpoint(_from_hub(filename), map_location)
+    return read_address(filename, map_location)
 
 
 def _from_hub(address: str) -> Path:

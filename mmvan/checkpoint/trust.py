@@ -1,10 +1,14 @@
-"""Whether checkpoints may execute what they ask for: no, unless the user says so once."""
+"""Whether checkpoints may execute what they ask for: no, unless the user says so."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from logging import WARNING
 
 from mmengine.logging import print_log
 
-_trusting = False
+_trusting: ContextVar[bool] = ContextVar("trusting", default=False)
+_trusted_for_good = False
 
 
 def trust_pickles() -> None:
@@ -12,8 +16,8 @@ def trust_pickles() -> None:
 
     For files that you made and that hold more than weights. It cannot be undone in the process.
     """
-    global _trusting
-    _trusting = True
+    global _trusted_for_good
+    _trusted_for_good = True
     print_log(
         "--unsafe: checkpoints are read without a check and can execute any code",
         logger="current",
@@ -21,6 +25,16 @@ def trust_pickles() -> None:
     )
 
 
+@contextmanager
+def trusting_pickles(trust: bool) -> Iterator[None]:
+    """As :func:`trust_pickles`, inside a ``with`` block and only if ``trust`` is set."""
+    token = _trusting.set(_trusting.get() or trust)
+    try:
+        yield
+    finally:
+        _trusting.reset(token)
+
+
 def pickles_are_trusted() -> bool:
-    """Whether :func:`trust_pickles` was called."""
-    return _trusting
+    """Whether the user said so, for the process or for what is being read."""
+    return _trusted_for_good or _trusting.get()

@@ -6,8 +6,8 @@ and training tools put ``module.`` before everything. All of it is moved to wher
 has it; what belongs to a task that the model does not have is left out with one line.
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -15,68 +15,95 @@ from torch import Tensor, nn
 from mmvan.checkpoint.adapt import adapt_state_dict, value_fault
 from mmvan.checkpoint.layouts import MMVAN, Layout
 from mmvan.checkpoint.recognise import Found, find_backbone, listing, require_backbone
-from mmvan.checkpoint.wrappers import state_dict_of
 from mmvan.errors import CheckpointError
+from mmvan.models.van import VAN
 
 
-def adapt_whole_state_dict(
-    model: nn.Module, backbones: Sequence[str], state_dict: MutableMapping[str, Any], prefix: str
-) -> None:
-    """Rename what a model with VAN backbones is about to load, in place.
+def adapt_whole_state_dict(model: nn.Module, state_dict: MutableMapping[str, Any]) -> list[str]:
+    """Rename what a model is about to load, in place; a model without a VAN is left alone.
 
     Args:
-        model: The model.
-        backbones: Names of its modules that are VANs, ``backbone`` or ``student.backbone``.
-        state_dict: What is about to be loaded: any layout, prefix and wrapper.
-        prefix: Prefix of the model in the state dict.
+        model: The model, with the backbone anywhere in it.
+        state_dict: What is about to be loaded: any layout, with any prefix before it.
+
+    Returns:
+        list[str]: Tensors made for another number of classes, with both numbers. They are replaced
+        by the model's own values.
 
     Raises:
-        CheckpointError: As :func:`mmvan.checkpoint.adapt.adapt_state_dict`. Nothing of the model
-            has been loaded then.
+        CheckpointError: As :func:`mmvan.checkpoint.adapt.adapt_state_dict`.
     """
-    unwrap(state_dict, prefix)
+    expected = model.state_dict()
+    backbones = _backbones(model)
     for path in backbones:
         parent, _, name = path.rpartition(".")
-        inner = f"{prefix}{parent}." if parent else prefix
-        others = tuple(f"{prefix}{other}." for other in backbones if other != path)
-        _adapt_around(model.get_submodule(parent), f"{name}.", state_dict, inner, others)
+        inner = f"{parent}." if parent else ""
+        others = tuple(f"{other}." for other in backbones if other != path)
+        _adapt_around(_Part(expected, inner, f"{name}." if name else ""), state_dict, others)
+    return _keep_heads_of_other_classes(state_dict, expected) if backbones else []
+
+
+def find_gaps(model: nn.Module, state_dict: Mapping[str, Any]) -> list[str]:
+    """Name the tensors of a model that a state dict leaves as they are.
+
+    ``num_batches_tracked``, which nothing computes with, may be missing, as for MMEngine.
+    """
+    return [
+        key
+        for key in model.state_dict()
+        if key not in state_dict and not key.endswith("num_batches_tracked")
+    ]
+
+
+class _Part(NamedTuple):
+    """The part of a model right around one backbone.
+
+    Args:
+        whole: ``state_dict()`` of the model.
+        prefix: Prefix of the part in it.
+        own: Prefix of the backbone in the part.
+    """
+
+    whole: Mapping[str, Any]
+    prefix: str
+    own: str
+
+    def backbone(self) -> dict[str, Tensor]:
+        """The backbone's tensors by its own names."""
+        start = self.prefix + self.own
+        return {k.removeprefix(start): v for k, v in self.whole.items() if k.startswith(start)}
+
+    def rest(self) -> dict[str, Tensor]:
+        """All other tensors of the part, by their names in the part."""
+        inside = {k.removeprefix(self.prefix): v for k, v in self.whole.items() if self._has(k)}
+        return {k: v for k, v in inside.items() if isinstance(v, Tensor)}
+
+    def _has(self, key: str) -> bool:
+        return key.startswith(self.prefix) and not key.startswith(self.prefix + self.own)
+
+
+def _backbones(model: nn.Module) -> list[str]:
+    """Names of the modules that are VANs."""
+    return [name for name, module in model.named_modules() if isinstance(module, VAN)]
 
 
 def _adapt_around(
-    model: nn.Module,
-    own: str,
-    state_dict: MutableMapping[str, Any],
-    prefix: str,
-    others: tuple[str, ...],
+    part: _Part, state_dict: MutableMapping[str, Any], others: tuple[str, ...]
 ) -> None:
-    """Adapt the part of a state dict that is for the model right around one backbone.
-
-    What begins with one of ``others`` is another backbone's.
-    """
+    """Adapt the entries of one part; what begins with one of ``others`` is another backbone's."""
+    prefix, own = part.prefix, part.own
     found = (
         find_backbone(state_dict, prefix + own)
         or find_backbone([key for key in state_dict if not key.startswith(others)], prefix)
         or require_backbone(state_dict, prefix + own if others else prefix)
     )
-    expected = model.state_dict()
     moved = move(found, state_dict, prefix, own)
-    backbone = {k.removeprefix(own): v for k, v in expected.items() if k.startswith(own)}
-    adapt_state_dict(moved, prefix + own, backbone)
-    rest = {k: v for k, v in expected.items() if not k.startswith(own) and isinstance(v, Tensor)}
+    adapt_state_dict(moved, prefix + own, part.backbone())
+    rest = part.rest()
     _leave_out_what_is_not_used(found, moved, prefix, rest)
     _refuse_unusable(moved, prefix, rest)
-    _keep_heads_of_other_classes(moved, prefix, rest)
     state_dict.clear()
     state_dict.update(moved)
-
-
-def unwrap(state_dict: MutableMapping[str, Any], prefix: str) -> None:
-    """Replace a wrapped state dict by what is inside; only a root can be given one."""
-    inner = state_dict if prefix else state_dict_of(state_dict)
-    if inner is not state_dict:
-        content = dict(inner)
-        state_dict.clear()
-        state_dict.update(content)
 
 
 def move(found: Found, state_dict: Mapping[str, Any], prefix: str, own: str) -> dict[str, Any]:
@@ -151,26 +178,21 @@ def _refuse_unusable(
 
 
 def _keep_heads_of_other_classes(
-    state_dict: MutableMapping[str, Any], prefix: str, expected: Mapping[str, Tensor]
-) -> None:
+    state_dict: MutableMapping[str, Any], expected: Mapping[str, Any]
+) -> list[str]:
     """Keep the model's own values where only the number of outputs differs."""
     differing = {
         name: other
         for name, own in expected.items()
-        if (other := state_dict.get(prefix + name)) is not None and other.shape != own.shape
+        if isinstance(other := state_dict.get(name), Tensor) and other.shape != own.shape
     }
     if not all(_only_outputs_differ(other, expected[name]) for name, other in differing.items()):
-        return  # Not the classes, but another neck or head: PyTorch and MMEngine list all of it.
-    state_dict.update({prefix + name: expected[name] for name in differing})
-    if differing:
-        kept = (
-            f"{name} ({len(other)} outputs instead of {len(expected[name])})"
-            for name, other in differing.items()
-        )
-        print_log(
-            f"made for another number of classes, left as initialised: {listing(kept)}",
-            logger="current",
-        )
+        return []  # Not the classes, but another neck or head: PyTorch and MMEngine list all of it.
+    state_dict.update({name: expected[name] for name in differing})
+    return [
+        f"{name} ({len(other)} outputs instead of {len(expected[name])})"
+        for name, other in differing.items()
+    ]
 
 
 def _only_outputs_differ(other: Tensor, own: Tensor) -> bool:

@@ -5,9 +5,13 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-# MMEngine and the authors; timm and DeiT; Lightning-like tools; averaged weights come last, as
-# beside the others they are another model, and not what a resumed run continues with.
-WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+# MMEngine and the authors; timm and DeiT; Lightning-like tools; DeepSpeed; plain scripts; BasicSR.
+# Averaged weights come last, as beside the others they are another model, and not what a resumed
+# run continues with.
+WRAPPERS = (
+    *("state_dict", "model", "model_state_dict", "module", "net", "weights", "params"),
+    *("state_dict_ema", "model_ema", "params_ema"),
+)
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

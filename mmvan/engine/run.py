@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmvan.checkpoint.schemes import use_safe_loaders
 from mmvan.data.check import check_datasets
 from mmvan.engine.batch import batch_of, describe_batch, divide_base_batch, loader_batch_size
 from mmvan.engine.config import task_of
@@ -74,6 +75,8 @@ def prepare(
 ) -> None:
     """Check the data, fit the config to the device, say what will run, and connect the processes.
 
+    From here on the process reads checkpoints safely, in every layout.
+
     Args:
         cfg: The config, changed in place.
         processes: This process among the others.
@@ -87,6 +90,11 @@ def prepare(
             others, which wait for it in the first collective operation.
     """
     cfg.launcher = processes.launcher
+    use_safe_loaders()
+    cfg.default_hooks = {
+        **(cfg.get("default_hooks") or {}),
+        "adapt_checkpoint": {"type": "mmvan.AdaptCheckpointHook"},
+    }
     on_cpu = device == "cpu"
     if device == "cuda":
         check_gpu_count(processes.local_rank, processes.local_size)

@@ -9,12 +9,11 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.module import register_module_module_registration_hook
 from typing_extensions import Self
 
 from mmvan.arch import Arch, get_arch
-from mmvan.checkpoint.adapt import adapt_state_dict
-from mmvan.checkpoint.whole_model import adapt_whole_state_dict, unwrap
+from mmvan.checkpoint.adapt import rename_backbone
+from mmvan.checkpoint.pretrained import InitCfg, load_wholly
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_block
 from mmvan.models.layers import Block, LayerNorm2d
@@ -107,8 +106,8 @@ class VAN(BaseModule):
             RoIAlign reads any other layout wrongly. ``auto`` does so on CPUs, where it was measured
             faster (`benchmarks/README.md`). Otherwise the layout of the input is kept, and in
             traced and exported graphs always.
-        init_cfg: As for any MMEngine module. Checkpoints of other codebases are recognised and
-            translated when they are loaded.
+        init_cfg: As for any MMEngine module. ``type="Pretrained"`` loads every tensor of the
+            backbone, from any layout and address (`docs/checkpoints.md`), or raises an error.
 
     Attributes:
         out_channels (tuple[int, ...]): Channels of each returned map.
@@ -141,9 +140,9 @@ class VAN(BaseModule):
         lka_cfg: Mapping[str, Any] | None = None,
         with_cp: bool | Literal["lean"] = False,
         channels_last: bool | Literal["auto"] = False,
-        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+        init_cfg: InitCfg = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(load_wholly(init_cfg))
         self.arch = get_arch(arch)
         _check_rate("drop_rate", drop_rate)
         _check_rate("drop_path_rate", drop_path_rate)
@@ -180,8 +179,7 @@ class VAN(BaseModule):
         # Before DistributedDataParallel registers the parameters, which it does only once.
         self._freeze_stages()
         # Every way of loading ends in this hook: init_cfg, load_from, resume, load_state_dict.
-        # What is around the backbone has one too, from _watch_whole_model.
-        self.register_load_state_dict_pre_hook(_adapt_before_loading)
+        self.register_load_state_dict_pre_hook(_rename_before_loading)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the stage outputs.
@@ -277,34 +275,10 @@ def _build_stage(
     return Stage(embed, blocks, _build_out_norm(out_norm_cfg, channels), with_cp)
 
 
-def _adapt_before_loading(
-    module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+def _rename_before_loading(
+    _module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
 ) -> None:
-    unwrap(state_dict, prefix)
-    adapt_state_dict(state_dict, prefix, module.state_dict())
-
-
-def _adapt_whole_before_loading(
-    model: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
-) -> None:
-    backbones = [name for name, module in model.named_modules() if isinstance(module, VAN)]
-    if backbones:  # It may have been taken out again.
-        adapt_whole_state_dict(model, backbones, state_dict, prefix)
-
-
-def _watch_whole_model(model: nn.Module, _name: str, module: nn.Module | None) -> None:
-    """Let every model that a backbone becomes part of take files of whole models in any layout.
-
-    A module sees only those keys of a state dict that have its own prefix: the files of the
-    authors and of transformers, which lay out the whole model in another way, can only be adapted
-    where everything is still there. And only the outermost model can refuse a file before any of
-    its parts has been loaded.
-    """
-    if module is not None and any(isinstance(part, VAN) for part in module.modules()):
-        model.register_load_state_dict_pre_hook(_adapt_whole_before_loading)
-
-
-register_module_module_registration_hook(_watch_whole_model)
+    rename_backbone(state_dict, prefix)
 
 
 def _init_as_authors(module: nn.Module) -> None:

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, DefaultScope
-from mmengine.runner import load_checkpoint
 
+from mmvan.checkpoint.loading import load_model
 from mmvan.engine.config import innermost_dataset, load_config
 from mmvan.errors import CheckpointError
 from mmvan.location import zoo_dir
@@ -18,7 +18,12 @@ from mmvan.zoo.catalogue import NamedModel, Weights, find_model, named_models
 
 
 def get_model(
-    name: str, pretrained: bool | str | Path = False, device: str = "cpu", **options: Any
+    name: str,
+    pretrained: bool | str | Path = False,
+    device: str = "cpu",
+    *,
+    unsafe: bool = False,
+    **options: Any,
 ) -> BaseModel:
     """Build a model by its name, in evaluation mode.
 
@@ -31,6 +36,8 @@ def get_model(
         pretrained: True for the published weights of the name, or a checkpoint of the whole model
             in any layout: a path, ``https://...`` or ``hf://owner/name``.
         device: The device of the model, such as ``cuda:0``.
+        unsafe: Let the file execute whatever it asks for, as ``--unsafe`` of the tools: only for
+            files that you made and that hold more than weights.
         **options: Settings of the config's ``model`` to change, as in
             ``backbone=dict(drop_path_rate=0.2)``.
 
@@ -53,7 +60,7 @@ def get_model(
     if weights:
         _load_published(model, name, weights)
     elif pretrained:
-        model.dataset_meta |= load_weights(model, str(pretrained), name)
+        model.dataset_meta |= load_weights(model, str(pretrained), name, unsafe=unsafe)
     # The names that mmpretrain's inferencers read.
     model._config, model._dataset_meta = cfg, model.dataset_meta
     return model.to(device).eval()
@@ -105,13 +112,14 @@ def _load_published(model: BaseModel, name: str, weights: Weights) -> None:
         load_weights(model, weights.address, name)
 
 
-def load_weights(module: Any, address: str, name: str) -> dict[str, Any]:
-    """Load all weights of a model from a file, in any layout.
+def load_weights(module: Any, address: str, name: str, *, unsafe: bool = False) -> dict[str, Any]:
+    """Load all weights of a model from a file, in any layout, so that a Runner keeps them.
 
     Args:
         module: The model, or a part of one that has the file's weights.
         address: A path, ``https://...`` or ``hf://owner/name``.
         name: What the model is called, for the message.
+        unsafe: Let the file execute whatever it asks for; only for files that you made.
 
     Returns:
         dict[str, Any]: What the file says about the dataset.
@@ -119,12 +127,6 @@ def load_weights(module: Any, address: str, name: str) -> dict[str, Any]:
     Raises:
         CheckpointError: The file is missing, damaged or refused, or does not fit.
     """
-    try:
-        checkpoint = load_checkpoint(module, address, map_location="cpu", strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{address} does not fit {name}: {error}\nA file of the backbone alone goes into the "
-            "backbone: init_cfg=dict(type='Pretrained', checkpoint=...) in a config."
-        ) from error
+    checkpoint = load_model(module, address, name, unsafe=unsafe)
     module.is_init = True  # A Runner would otherwise initialise it again.
     return checkpoint.get("meta", {}).get("dataset_meta") or {}

@@ -1,22 +1,22 @@
-"""Loading published layouts: by every way of loading, strictly, and nothing half loaded."""
+"""The backbone's names in a state dict: renamed for PyTorch, or adapted wholly."""
 
-import copy
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
 from mmengine.model import BaseModule
-from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from mmvan import VAN
 from mmvan.arch import ARCHS
 from mmvan.checkpoint import adapt
-from mmvan.checkpoint.layouts import LAYOUTS, OFFICIAL, Layout
+from mmvan.checkpoint.adapt import adapt_state_dict
+from mmvan.checkpoint.layouts import LAYOUTS, MMVAN, OFFICIAL, Layout
 from mmvan.errors import CheckpointError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
 LAYOUT_IDS = [layout.name for layout in LAYOUTS]
+Damage = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
 class Detector(BaseModule):
@@ -40,62 +40,72 @@ def holds(model: nn.Module, seed: int = 0) -> bool:
     return all(torch.equal(tensor, expected[key]) for key, tensor in model.state_dict().items())
 
 
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    logged: list[str] = []
+    monkeypatch.setattr(adapt, "print_log", lambda line, **_: logged.append(line))
+    return logged
+
+
 @pytest.mark.smoke
-@pytest.mark.parametrize("prefix", ("", "backbone.", "module.backbone.", "model.module."))
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-def test_a_bare_backbone_takes_any_layout_with_any_prefix(layout: Layout, prefix: str) -> None:
-    model = VAN(SMALL)
-    head = {"head.weight": torch.zeros(3, 32), prefix + "head.bias": torch.zeros(3)}
-    result = model.load_state_dict({**weights(layout, prefix), **head})
-    assert not result.missing_keys
-    assert holds(model)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-def test_init_cfg_load_from_and_load_state_dict_agree(layout: Layout, tmp_path: Path) -> None:
-    bare, whole = tmp_path / "bare.pth", tmp_path / "whole.pth"
-    torch.save({"state_dict": weights(layout)}, bare)
+def test_the_backbone_renames_wherever_it_is(layout: Layout, lines: list[str]) -> None:
+    bare, model, deep = VAN(SMALL), Detector(), nn.Sequential(nn.ModuleDict({"a": Detector()}))
     neck = {"neck.weight": torch.ones(4, 32, 1, 1), "neck.bias": torch.ones(4)}
-    torch.save({"state_dict": {**weights(layout, "backbone."), **neck}}, whole)
-
-    by_init_cfg = Detector(init_cfg={"type": "Pretrained", "checkpoint": str(bare)})
-    by_init_cfg.init_weights()
-    by_prefix = Detector(
-        init_cfg={"type": "Pretrained", "checkpoint": str(whole), "prefix": "backbone."}
-    )
-    by_prefix.init_weights()
-    by_load_from = Detector()
-    load_checkpoint(by_load_from, str(whole))
-    by_load_state_dict = Detector()
-    by_load_state_dict.load_state_dict(torch.load(whole)["state_dict"])
-    in_a_wrapper = nn.Sequential(Detector())
-    in_a_wrapper.load_state_dict({f"0.{k}": v for k, v in torch.load(whole)["state_dict"].items()})
-    models = (by_init_cfg, by_prefix, by_load_from, by_load_state_dict, in_a_wrapper[0])
-    assert all(holds(model.backbone) for model in models)
-    assert all(model.neck.weight.eq(1).all() for model in models[2:])
+    file = {**weights(layout, "backbone."), **neck}
+    bare.load_state_dict(weights(layout))
+    model.load_state_dict(file)
+    deep.load_state_dict({f"0.a.{key}": value for key, value in file.items()})
+    assert all(holds(backbone) for backbone in (bare, model.backbone, deep[0]["a"].backbone))
+    assert model.neck.weight.eq(1).all()
+    told = f"VAN backbone: {len(bare.state_dict())} tensors renamed from the {layout.name} layout"
+    assert lines == ([] if layout is MMVAN else [told] * 3)
 
 
-def test_what_is_left_out_is_one_log_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(adapt, "print_log", lambda line, **_: lines.append(line))
-    state = {**weights(OFFICIAL), "head.weight": torch.zeros(3, 32), "head.bias": torch.zeros(3)}
-    VAN(SMALL).load_state_dict(state)
-    VAN(SMALL).load_state_dict(VAN(SMALL).state_dict())
-    assert len(lines) == 1
-    assert "loaded from the official layout; not used here: head.bias, head.weight" in lines[0]
-
-
-def test_stages_that_are_not_built_are_left_out() -> None:
-    model = VAN(SMALL, out_indices=(1,))
-    model.load_state_dict(weights(OFFICIAL))
-    assert holds(model)
-
-
-def test_num_batches_tracked_may_be_missing() -> None:
-    state = {k: v for k, v in weights(OFFICIAL).items() if "num_batches" not in k}
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+def test_pytorch_judges_what_is_missing_left_over_or_of_another_shape(layout: Layout) -> None:
+    stem, norm = layout.stem, layout.key("stages.3.norm.bias")
+    state = weights(layout)
+    incomplete = {key: value for key, value in state.items() if key != stem}
+    extra = {**state, "head.weight": torch.zeros(3, 32)}
+    wider = {**state, norm: torch.ones(48)}
+    for file, message in (
+        (incomplete, r'Missing key\(s\) in state_dict: "stages\.0\.embed\.proj\.weight"\.'),
+        (extra, r'Unexpected key\(s\) in state_dict: "head\.weight"\.'),
+        (wider, r"size mismatch for stages\.3\.norm\.bias"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            VAN(SMALL).load_state_dict(file)
     model = VAN(SMALL)
-    model.load_state_dict(state, strict=False)
-    assert holds(model)
+    result = model.load_state_dict({**incomplete, "head.weight": state[norm]}, strict=False)
+    assert (result.missing_keys, result.unexpected_keys) == ([MMVAN.stem], ["head.weight"])
+    loaded = model.state_dict()
+    own = {layout.own_key(key): value for key, value in incomplete.items()}
+    assert all(torch.equal(loaded[key], value) for key, value in own.items() if key)
+
+
+def test_a_part_of_a_backbone_is_loaded_as_pytorch_loads_it() -> None:
+    model = VAN(SMALL)
+    part = {key: value for key, value in weights(OFFICIAL).items() if key.startswith("block2")}
+    assert not model.load_state_dict(part, strict=False).unexpected_keys
+    stage = model.stages[1].blocks.state_dict()
+    own = [OFFICIAL.own_key(key).removeprefix("stages.1.blocks.") for key in part]
+    assert all(
+        torch.equal(stage[key], value) for key, value in zip(own, part.values(), strict=True)
+    )
+
+
+def test_two_names_for_one_tensor_are_left_to_pytorch() -> None:
+    both = {**weights(OFFICIAL), MMVAN.stem: torch.zeros(8, 3, 7, 7)}
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) .*"patch_embed1\.proj\.weight"\.'):
+        VAN(SMALL).load_state_dict(both)
+
+
+def test_the_callers_state_dict_is_left_alone() -> None:
+    file = weights(OFFICIAL)
+    keys = list(file)
+    VAN(SMALL).load_state_dict(file)
+    assert list(file) == keys
 
 
 def without_ffn_dw_conv(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -128,30 +138,31 @@ def empty(_: dict[str, Tensor]) -> dict[str, Tensor]:
         (empty, "nothing at all"),
     ),
 )
-@pytest.mark.parametrize("strict", (True, False))
-def test_a_file_that_does_not_fit_is_refused_and_nothing_is_loaded(
-    damage: object, message: str, strict: bool
-) -> None:
-    model = VAN(SMALL)
-    before = copy.deepcopy(model.state_dict())
+def test_what_does_not_fit_is_refused_unchanged(damage: Damage, message: str) -> None:
     state = damage(weights(OFFICIAL))
     keys = list(state)
     with pytest.raises(CheckpointError, match="(?s)" + message):
-        model.load_state_dict(state, strict=strict)
+        adapt_state_dict(state, "", VAN(SMALL).state_dict())
     assert list(state) == keys
-    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
 
 
 def test_the_error_says_which_size_the_file_has() -> None:
-    with torch.device("meta"):
-        state = {OFFICIAL.key(k): v for k, v in VAN("b2").state_dict().items()}
-        model = VAN("b3")
-    with pytest.raises(CheckpointError, match="the file fits arch 'b2'; nothing was loaded"):
-        model.load_state_dict(state)
-    # A B6 that was once listed with 480 channels in its third stage.
-    arch = {"embed_dims": [96, 192, 480, 768], "depths": ARCHS["b6"].depths}
-    with torch.device("meta"):
-        state = VAN(arch).state_dict()
-        model = VAN("b6")
-    with pytest.raises(CheckpointError, match=r"embed_dims \[96, 192, 480, 768\] and depths \[6,"):
-        model.load_state_dict(state)
+    # The second is a B6 that was once listed with 480 channels in its third stage.
+    listed = {"embed_dims": [96, 192, 480, 768], "depths": ARCHS["b6"].depths}
+    for arch, other, message in (
+        ("b2", "b3", "the file fits arch 'b2'; nothing was loaded"),
+        (listed, "b6", r"embed_dims \[96, 192, 480, 768\] and depths \[6,"),
+    ):
+        with torch.device("meta"):
+            state = {OFFICIAL.key(k): v for k, v in VAN(arch).state_dict().items()}
+            model = VAN(other)
+        with pytest.raises(CheckpointError, match=message):
+            adapt_state_dict(state, "", model.state_dict())
+
+
+def test_what_is_left_out_is_one_log_line(lines: list[str]) -> None:
+    state = {**weights(OFFICIAL), "head.weight": torch.zeros(3, 32), "head.bias": torch.zeros(3)}
+    adapt_state_dict(state, "", VAN(SMALL).state_dict())
+    adapt_state_dict(state, "", VAN(SMALL).state_dict())
+    assert len(lines) == 1
+    assert "loaded from the official layout; not used here: head.bias, head.weight" in lines[0]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mmvan.checkpoint import reading
 from mmvan.checkpoint.reading import read_checkpoint
+from mmvan.checkpoint.schemes import load_from_local
 from mmvan.errors import CheckpointError
 from tests.checkpoint.attacks import ATTACKS, nested_call, plain_call
 
@@ -70,7 +70,7 @@ def test_what_is_no_dict_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-@pytest.mark.parametrize("read", (read_checkpoint, CheckpointLoader.load_checkpoint))
+@pytest.mark.parametrize("read", (read_checkpoint, load_from_local))
 def test_attacks_are_refused_by_name_and_nothing_runs(
     attack: Callable[[Path, Path], None], read: Callable[[str], object], tmp_path: Path
 ) -> None:

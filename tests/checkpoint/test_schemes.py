@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +13,12 @@ import safetensors.torch
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmvan.checkpoint.schemes import locate
+from mmvan.checkpoint.schemes import (
+    add_hub_scheme,
+    load_from_hf,
+    locate,
+    use_safe_loaders,
+)
 from mmvan.errors import CheckpointError
 from tests.checkpoint.test_download import checkpoint
 from tests.checkpoint.web import Web
@@ -20,8 +26,9 @@ from tests.checkpoint.web import Web
 HUB_RUN = """
 import json, sys
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmvan.checkpoint import schemes
+from mmvan.checkpoint.schemes import use_safe_loaders
 from mmvan.errors import CheckpointError
+use_safe_loaders()
 for address in sys.argv[1:]:
     try:
         loaded = CheckpointLoader.load_checkpoint(address)
@@ -31,8 +38,30 @@ for address in sys.argv[1:]:
 """
 
 
+@pytest.fixture
+def schemes_of_mmengine() -> Iterator[dict[str, object]]:
+    """MMEngine's table of loaders; it is as before after the test."""
+    before = dict(CheckpointLoader._schemes)
+    yield CheckpointLoader._schemes
+    CheckpointLoader._schemes.clear()
+    CheckpointLoader._schemes.update(before)
+
+
+def test_a_guest_adds_the_hub_and_replaces_nothing(schemes_of_mmengine: dict[str, object]) -> None:
+    add_hub_scheme()
+    before = dict(schemes_of_mmengine)
+    assert before["hf://"] is load_from_hf
+    others = {prefix: load.__module__ for prefix, load in before.items() if prefix != "hf://"}
+    assert set(others.values()) == {"mmengine.runner.checkpoint"}
+    theirs = schemes_of_mmengine["hf://"] = lambda *_: {}
+    add_hub_scheme()
+    assert schemes_of_mmengine["hf://"] is theirs
+
+
 @pytest.mark.smoke
-def test_files_and_the_web_are_read_by_our_loaders(web: Web, cache: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("schemes_of_mmengine")
+def test_one_line_makes_a_process_read_safely(web: Web, cache: Path, tmp_path: Path) -> None:
+    use_safe_loaders()
     web.files = {"/van.pth": checkpoint(4.0)}
     (tmp_path / "own.pth").write_bytes(checkpoint(5.0))
     fetched = CheckpointLoader.load_checkpoint(f"{web.address}/van.pth", map_location="cpu")

@@ -1,5 +1,6 @@
 """Models by name: built as their configs say, loaded wholly or not at all."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("something was to be loaded")
 
-    monkeypatch.setattr(build, "load_checkpoint", refuse)
+    monkeypatch.setattr(build, "load_model", refuse)
     monkeypatch.setattr("mmengine.runner.checkpoint.CheckpointLoader.load_checkpoint", refuse)
 
 
@@ -125,8 +126,21 @@ def test_a_file_without_the_head_is_refused(tmp_path: Path) -> None:
     torch.save(backbone.state_dict(), tmp_path / "backbone.pth")
     with pytest.raises(CheckpointError, match=r"does not fit van_t_in1k") as error:
         mmvan.get_model("van_t_in1k", pretrained=str(tmp_path / "backbone.pth"))
-    assert "missing keys in source state_dict: head.fc.weight, head.fc.bias" in str(error.value)
+    assert "not in the file: head.fc.weight, head.fc.bias; nothing was" in str(error.value)
     assert "A file of the backbone alone goes into the backbone" in str(error.value)
+
+
+def test_a_file_of_ones_own_is_trusted_for_one_call(tmp_path: Path) -> None:
+    source = mmvan.get_model("van_t_in1k")
+    arguments = argparse.Namespace(lr=1e-3, output=tmp_path)  # A path is no plain value.
+    path = str(tmp_path / "van.pth")
+    torch.save({"state_dict": source.state_dict(), "args": arguments}, path)
+    with pytest.raises(CheckpointError, match=r"is refused: it asks for pathlib\."):
+        mmvan.get_model("van_t_in1k", pretrained=path)
+    model = mmvan.get_model("van_t_in1k", pretrained=path, unsafe=True)
+    assert same(weights_of(model), weights_of(source))
+    with pytest.raises(CheckpointError, match="is refused"):
+        mmvan.get_model("van_t_in1k", pretrained=path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -146,12 +160,12 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Stands in for the network: notes what is loaded into what."""
     asked = []
 
-    def load(module: nn.Module, address: str, **options: Any) -> dict[str, Any]:
-        assert options == {"map_location": "cpu", "strict": True}
+    def load(module: nn.Module, address: str, name: str, *, unsafe: bool) -> dict[str, Any]:
+        assert not unsafe
         asked.append((type(module).__name__, address))
         return {}
 
-    monkeypatch.setattr(build, "load_checkpoint", load)
+    monkeypatch.setattr(build, "load_model", load)
     return asked
 
 

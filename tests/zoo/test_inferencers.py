@@ -1,5 +1,8 @@
 """The task libraries' own inferencers take our configs and checkpoints, on one image each."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +10,25 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 import mmvan
 from mmvan.checkpoint.layouts import MMPRETRAIN, MMSEG, MMVAN, OFFICIAL, Layout
 from mmvan.zoo import config_dir
 
+# What a user types, in a process in which nobody has imported mmvan.
+FRESH = """
+import sys
+import numpy as np
+image = np.zeros((64, 64, 3), np.uint8)
+for number, config in enumerate(sys.argv[1:], 1):
+    if "detection" in config:
+        from mmdet.apis import DetInferencer as Inferencer
+    else:
+        from mmseg.apis import MMSegInferencer as Inferencer
+    found = Inferencer(config, f"epoch_{number}.pth", device="cpu")(image)
+    print("FOUND", sorted(found))
+"""
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
 SIZE = (128, 96)
 
@@ -30,6 +47,23 @@ def save_checkpoint(name: str, folder: Path, layout: Layout = MMVAN) -> tuple[An
     path = folder / f"{name}.pth"
     torch.save({"meta": meta, "state_dict": state_dict}, path)
     return model, str(path)
+
+
+def finish_run(model: Any, folder: Path, epoch: int) -> None:
+    """Writes what a training run ends with: weights, optimizer, its log and a metric."""
+    runner = Runner(
+        model,
+        str(folder),
+        train_dataloader=torch.utils.data.DataLoader([0]),
+        train_cfg={"by_epoch": True, "max_epochs": 1},
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
+        experiment_name=f"finish_run_{epoch}",
+    )
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.train_loop  # noqa: B018 - builds it
+    runner.message_hub.update_scalar("train/loss", 1.5)
+    runner.message_hub.update_info("best_score", np.float32(0.75))
+    runner.save_checkpoint(str(folder), f"epoch_{epoch}.pth", save_param_scheduler=False)
 
 
 def official_file(model: Any, folder: Path) -> str:
@@ -53,7 +87,7 @@ def test_classification(tmp_path: Path) -> None:
     scores = []
     for given in (
         {"model": config, "pretrained": checkpoint},
-        {"model": config, "pretrained": official_file(model, tmp_path)},
+        {"model": mmvan.get_model("van_t_in1k", pretrained=official_file(model, tmp_path))},
         {"model": model},
     ):
         (result,) = ImageClassificationInferencer(**given, device="cpu")(IMAGE)
@@ -99,3 +133,22 @@ def test_segmentation(method: str, layout: Layout, tmp_path: Path) -> None:
     assert result["visualization"].shape == IMAGE.shape
     assert inferencer.visualizer.dataset_meta["classes"] == model.dataset_meta["classes"]
     assert same_weights(inferencer.model, model)
+
+
+@pytest.mark.slow
+def test_checkpoints_of_runs_load_in_a_fresh_process(tmp_path: Path) -> None:
+    configs = []
+    for epoch, (task, name) in enumerate(
+        (("detection", "van_t_retinanet"), ("segmentation", "van_t_fpn")), 1
+    ):
+        finish_run(mmvan.get_model(name), tmp_path, epoch)
+        configs.append(str(config_dir() / task / f"{name}.py"))
+    run = subprocess.run(
+        [sys.executable, "-c", FRESH, *configs],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(mmvan.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.count("FOUND ['predictions', 'visualization']") == 2, run.stderr
