@@ -187,7 +187,7 @@ GOALS = (
     ),
     Goal(
         "import (seconds)",
-        "`import mmvan`: seconds beyond `import mmengine`",
+        "`import mmvan`: seconds beyond `import torch, mmengine`",
         "cpu",
         startup.SUITE,
         0.2,

@@ -36,6 +36,7 @@ from mmvan.checkpoint.layouts import (
     OFFICIAL,
     Layout,
 )
+from mmvan.checkpoint.loading import misfits
 
 CLASSIFIER = Path(__file__).parents[1] / "configs/_base_/models/van_classifier.py"
 ALL_STAGES = (0, 1, 2, 3)
@@ -176,7 +177,8 @@ def build_pair(peer: Peer, arch: str, layout: Layout) -> tuple[nn.Module, nn.Mod
         tuple[nn.Module, nn.Module, int]: Ours, the peer's, and the number of tensors mapped.
 
     Raises:
-        ValueError: If mmpretrain's converter reads other weights from the layout.
+        ValueError: If mmpretrain's converter reads other weights from the layout, or ours has
+            tensors that are not in it.
     """
     torch.manual_seed(0)
     with no_init_weights():  # Every tensor gets its values below.
@@ -189,7 +191,11 @@ def build_pair(peer: Peer, arch: str, layout: Layout) -> tuple[nn.Module, nn.Mod
         file = convert_state_dict(weights, layout.name).state_dict
     if layout in (OFFICIAL, MMSEG):
         _check_by_converter(file, weights)
-    ours.load_state_dict(file)
+    adapted = dict(file)
+    problems = misfits(ours, adapted)
+    if problems:
+        raise ValueError(f"{layout.name}: {'; '.join(problems)}")
+    ours.load_state_dict(adapted)
     return ours, theirs, sum(own_name(layout, name) is not None for name in file)
 
 

@@ -21,8 +21,8 @@ from mmvan.data.sample.scenes import Scene, Thing, draw_scene
 SPLITS = {"train": 24, "val": 6}
 
 
-def image_of(mask: np.ndarray, crowd: bool = False) -> Image:
-    image = Image(np.zeros((*mask.shape, 3), np.float32), np.zeros(mask.shape, np.uint8))
+def image_of(mask: np.ndarray, crowd: bool = False) -> Scene:
+    image = Scene(np.zeros((*mask.shape, 3), np.float32), np.zeros(mask.shape, np.uint8))
     image.things.append(Thing(0, crowd))
     image.owner[mask] = 1
     return image

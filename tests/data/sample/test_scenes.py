@@ -9,7 +9,7 @@ from mmvan.data.sample.catalog import GROUNDS, KINDS
 from mmvan.data.sample.drawing import Sprite
 from mmvan.data.sample.scenes import (
     MIN_SEEN,
-    Image,
+    Scene,
     Thing,
     draw_ground,
     draw_portrait,
@@ -23,8 +23,8 @@ def square(side: int, left: int, top: int, value: float = 1.0) -> Sprite:
     )
 
 
-def empty(height: int = 20, width: int = 30) -> Image:
-    return Image(np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.uint8))
+def empty(height: int = 20, width: int = 30) -> Scene:
+    return Scene(np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.uint8))
 
 
 def test_the_front_hides_the_back() -> None:
