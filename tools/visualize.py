@@ -53,7 +53,7 @@ def _add_own(parser: argparse.ArgumentParser, subject: str) -> None:
         add("--class", dest="label", help="name or number (default: the best of each image)")
         add("--stage", type=int, choices=(1, 2, 3, 4), default=4)
     elif subject == "erf":
-        add("--size", type=int, default=512, help="side of the square input (%(default)s)")
+        add("--size", type=int, default=384, help="side of the square input (%(default)s)")
         add("--random", action="store_true", help="random weights, such as before training")
     elif subject == "augment":
         add("--index", type=int, nargs="+", default=[0, 1, 2], help="images of the dataset")
@@ -63,7 +63,7 @@ def _add_own(parser: argparse.ArgumentParser, subject: str) -> None:
         add("--dataset-size", type=int, metavar="N", help="images, where the data are not here")
     elif subject == "architecture":
         add("--size", type=int, nargs=2, metavar=("H", "W"), default=(224, 224))
-        add("--depth", type=int, default=3, help="levels of modules (%(default)s)")
+        add("--depth", type=int, default=4, help="levels of modules (%(default)s)")
 
 
 def main() -> None:
@@ -150,14 +150,13 @@ def _erf(args: argparse.Namespace, predictor: "Predictor", texts: list[str], not
     import cv2
 
     from mmvan.visualization import erf
-    from mmvan.visualization.network_input import find_backbone, network_input
+    from mmvan.visualization.network_input import find_backbone, normalise
 
     tensors = []
-    for name, path in _paths(args, texts):
+    for _, path in _paths(args, texts):
         side = (args.size, args.size)
         image = cv2.resize(_image(predictor, path).image, side, interpolation=cv2.INTER_AREA)
-        prepared = predictor.take(image, name)
-        tensors.append(network_input(predictor, prepared, name).tensor)
+        tensors.append(normalise(predictor, image))
     return erf.plot_stages(find_backbone(predictor.model), tensors, note)
 
 

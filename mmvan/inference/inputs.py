@@ -119,7 +119,7 @@ def _expand(text: str) -> Iterator[tuple[str, str, Any]]:
     elif path.exists():
         yield path.name, _kind(path), path
     else:
-        for file in sorted(map(Path, glob.glob(text, recursive=True))):
+        for file in sorted(map(Path, glob.glob(text, recursive=True))):  # noqa: PTH207
             if file.is_file():
                 yield file.name, _kind(file), file
 

@@ -67,7 +67,7 @@ def to_panoptic(
 
     Returns:
         tuple[NDArray[np.uint8], list[dict[str, Any]]]: The PNG's pixels (height, width, 3), of which
-        R + 256 G + 65536 B is the id of the segment and 0 means none, and COCO's
+        R + 256 G + 65536 B is the segment's id and 0 means none, and COCO's
         ``segments_info``, with ``category_id`` the label + 1.
     """
     ids = np.zeros(segments.shape, np.uint32)

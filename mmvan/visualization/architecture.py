@@ -66,7 +66,7 @@ class Network(nn.Module):
         return out
 
 
-def list_layers(cfg: Config, size: tuple[int, int], depth: int = 3) -> list[Layer]:
+def list_layers(cfg: Config, size: tuple[int, int], depth: int = 4) -> list[Layer]:
     """The layers of a config's model.
 
     Args:

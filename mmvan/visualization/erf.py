@@ -11,8 +11,8 @@ from torch import Tensor
 from mmvan.models.van import VAN
 from mmvan.visualization.figures import new_figure, show_map
 
-# Of the contribution, the shares whose square is told, as in RepLKNet (arXiv 2203.06717, table 10).
-SHARES = (0.2, 0.3, 0.5, 0.99)
+# Of the contribution, the shares whose square is told, two of RepLKNet's (arXiv 2203.06717).
+SHARES = (0.5, 0.99)
 
 
 def effective_receptive_field(
@@ -45,22 +45,22 @@ def effective_receptive_field(
 
 
 def square_of_share(field: NDArray[np.float64], share: float) -> int:
-    """Side of the smallest square around the strongest place that holds a share of the field.
+    """Side of the smallest square around the centre that holds a share of the field.
 
     Args:
         field: Shape (H, W).
         share: From 0 to 1.
 
     Returns:
-        int: In pixels, odd. It is cut off at the border of the field.
+        int: In pixels; at most the longer side of the field.
     """
-    row, column = np.unravel_index(field.argmax(), field.shape)
-    reach = max(row, field.shape[0] - 1 - row, column, field.shape[1] - 1 - column)
-    for radius in range(int(reach) + 1):
+    row, column = field.shape[0] // 2, field.shape[1] // 2
+    longest = max(field.shape)
+    for radius in range(longest // 2 + 1):
         part = field[max(row - radius, 0) : row + radius + 1]
         if part[:, max(column - radius, 0) : column + radius + 1].sum() >= share * field.sum():
-            return 2 * radius + 1
-    return 2 * int(reach) + 1
+            return min(2 * radius + 1, longest)
+    return longest
 
 
 def plot(fields: Sequence[tuple[str, NDArray[np.float64]]], note: str) -> Figure:
@@ -68,12 +68,12 @@ def plot(fields: Sequence[tuple[str, NDArray[np.float64]]], note: str) -> Figure
     columns = min(len(fields), 4)
     rows = -(-len(fields) // columns)
     title = "Effective receptive field of the central unit"
-    figure, axes = new_figure(rows, columns, title, note, (3.4, 3.5))
+    figure, axes = new_figure(rows, columns, title, note, (3.4, 3.0))
     for place in axes.flat[len(fields) :]:
         place.set_axis_off()
     for place, (name, field) in zip(axes.flat, fields, strict=False):
         relative = np.log10(np.maximum(field / field.max(), 1e-6))
-        half, most = (square_of_share(field, share) for share in (0.5, 0.99))
+        half, most = (square_of_share(field, share) for share in SHARES)
         height, width = field.shape
         text = f"{name}\n50 % in {half} px, 99 % in {most} px, of {width} x {height}"
         show_map(place, relative, text, "log10 of the share of the maximum", None, "magma")

@@ -66,7 +66,7 @@ def show_map(
     """
     if over is not None:
         axes.imshow(np.asarray(over).mean(-1), cmap="gray", vmin=0, vmax=255)
-    drawn = axes.imshow(values, cmap=colours, alpha=None if over is None else 0.55)
+    drawn = axes.imshow(values, cmap=colours, alpha=None if over is None else 0.5)
     axes.set_title(title, fontsize="small")
     axes.set_axis_off()
     bar = axes.get_figure().colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)  # type: ignore[union-attr]

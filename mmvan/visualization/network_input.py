@@ -67,6 +67,26 @@ def network_input(predictor: Predictor, prepared: Prepared, name: str) -> Networ
     )
 
 
+def normalise(predictor: Predictor, image: NDArray[np.uint8]) -> Tensor:
+    """The network's input from an image as it is, without the pipeline's resizing and cropping.
+
+    Args:
+        predictor: The model, whose preprocessor normalises.
+        image: BGR, shape (H, W, 3), sides that are multiples of 32.
+
+    Returns:
+        Tensor: Shape (1, 3, H, W).
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    preprocessor = predictor.model.data_preprocessor
+    pixels = pixels.to(next(predictor.model.parameters()).device).float()
+    if preprocessor.__dict__.get("_channel_conversion", preprocessor.__dict__.get("to_rgb")):
+        pixels = pixels.flip(0)
+    if hasattr(preprocessor, "mean"):
+        pixels = (pixels - preprocessor.mean) / preprocessor.std
+    return pixels[None]
+
+
 def find_backbone(model: nn.Module) -> VAN:
     """The VAN inside a model.
 

@@ -84,7 +84,9 @@ def plot(schedule: Schedule, title: str, note: str, points: int = 2000) -> Figur
     for i, count in enumerate(schedule.groups):
         for which, place in enumerate(axes[:, 0]):
             values = [schedule.steps[step][i][which] for step in chosen]
-            place.plot(x, values, linewidth=1.2, label=f"group {i} ({count} tensors)")
+            # Broken lines, because groups often agree in two of the three.
+            style = ("-", "--", "-.", ":")[i % 4]
+            place.plot(x, values, style, linewidth=1.2, label=f"group {i} ({count} tensors)")
     names = ("learning rate", "weight decay", "momentum (beta1)")
     for name, place in zip(names, axes[:, 0], strict=True):
         place.set_ylabel(name, fontsize="small")
