@@ -57,8 +57,8 @@ def find_errors(found: Boxes, truth: Boxes, threshold: float) -> ImageErrors:
     """Tell the kind of each box and the missed objects.
 
     Boxes are matched in the order of their scores, each to the free object of its class with the
-    largest IoU. A box that fits several kinds is the first of :data:`KINDS` that it fits. Boxes that
-    lie to a half in an ignored region of their class are ignored, as in COCO.
+    largest IoU. A box that fits several kinds is the first of :data:`KINDS` that it fits. Boxes
+    that lie to a half in an ignored region of their class are ignored, as in COCO.
 
     Args:
         found: The predictions.

@@ -66,7 +66,7 @@ def to_panoptic(
         things: Names of those that are countable.
 
     Returns:
-        tuple[NDArray[np.uint8], list[dict[str, Any]]]: The PNG's pixels (height, width, 3), of which
+        tuple[NDArray[np.uint8], list[dict[str, Any]]]: The PNG's pixels (height, width, 3), where
         R + 256 G + 65536 B is the segment's id and 0 means none, and COCO's
         ``segments_info``, with ``category_id`` the label + 1.
     """

@@ -161,14 +161,19 @@ def _items(
     predictor: Predictor, sources: Sequence[Source], outcome: Outcome, max_frames: int | None
 ) -> Iterator[Item]:
     for source in sources:
-        try:
-            if source.kind == "image":
-                assert isinstance(source.place, Path)
-                yield Item(source.name, predictor.read(source.place), source, 0.0)
-            else:
-                yield from _frames(predictor, source, max_frames)
-        except (DataError, OSError) as error:
-            outcome.failures.append(Failure(str(source.place), str(error)))
+        yield from _items_of(predictor, source, outcome, max_frames)
+
+
+def _items_of(
+    predictor: Predictor, source: Source, outcome: Outcome, max_frames: int | None
+) -> Iterator[Item]:
+    try:
+        if isinstance(source.place, Path) and source.kind == "image":
+            yield Item(source.name, predictor.read(source.place), source, 0.0)
+        else:
+            yield from _frames(predictor, source, max_frames)
+    except (DataError, OSError) as error:
+        outcome.failures.append(Failure(str(source.place), str(error)))
 
 
 def _frames(predictor: Predictor, source: Source, max_frames: int | None) -> Iterator[Item]:

@@ -78,13 +78,8 @@ def normalise(predictor: Predictor, image: NDArray[np.uint8]) -> Tensor:
         Tensor: Shape (1, 3, H, W).
     """
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    preprocessor = predictor.model.data_preprocessor
-    pixels = pixels.to(next(predictor.model.parameters()).device).float()
-    if preprocessor.__dict__.get("_channel_conversion", preprocessor.__dict__.get("to_rgb")):
-        pixels = pixels.flip(0)
-    if hasattr(preprocessor, "mean"):
-        pixels = (pixels - preprocessor.mean) / preprocessor.std
-    return pixels[None]
+    data = {"inputs": [pixels], "data_samples": None}
+    return predictor.model.data_preprocessor(data, False)["inputs"]
 
 
 def find_backbone(model: nn.Module) -> VAN:
