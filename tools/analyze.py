@@ -103,7 +103,7 @@ def _browse(args: argparse.Namespace) -> "Section":
     from mmvan.visualization.augment import build_dataset
 
     cfg = find_config(args.config, args.cfg_options, ("model", f"{args.subset}_dataloader"))
-    dataset = build_dataset(cfg, args.subset)
+    dataset = build_dataset(cfg, args.subset, as_stored=True)
     if not 0 <= args.first < len(dataset):
         raise ConfigError(f"--first {args.first}: the dataset has images 0 to {len(dataset) - 1}")
     indices = range(args.first, min(args.first + args.count, len(dataset)))

@@ -67,7 +67,7 @@ def logs_section(
         for step, value in curve
     ]
     lines = -(-len(drawn) // _COLUMNS)
-    note = f"curves of training steps smoothed by {weight:g}, the values themselves pale"
+    note = f"curves of training steps smoothed by {weight:g} (not lr), the values themselves pale"
     figure, axes = new_figure(lines, _COLUMNS, "Training logs", note, (5.2, 2.9))
     for place in axes.flat[len(drawn) :]:
         place.set_axis_off()
@@ -76,7 +76,7 @@ def logs_section(
             curve, colour = curves.get(name, []), f"C{i % 10}"
             steps = [step for step, _ in curve]
             values = [value for _, value in curve]
-            if _is_metric(name) or not weight:
+            if _is_metric(name) or not weight or "lr" in name:
                 place.plot(steps, values, ".-", color=colour, label=run)
                 continue
             place.plot(steps, values, color=colour, alpha=0.25)

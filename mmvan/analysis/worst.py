@@ -63,7 +63,7 @@ def image_scores(tested: Tested, threshold: float) -> tuple[list[float], str]:
 
 
 def browse_section(cfg: Any, dataset: Any, indices: Sequence[int], subset: str) -> Section:
-    """Images of a dataset with their annotations drawn, as the pipeline gives them."""
+    """Images of a dataset with their annotations drawn, as they are stored."""
     drawer = Drawer(cfg, dict(dataset.metainfo))
     images: list[Drawn] = []
     rows = []

@@ -53,6 +53,8 @@ class Drawer:
         """
         rgb = np.ascontiguousarray(image[..., ::-1])
         chosen = {"draw_gt": truth, "draw_pred": prediction}
+        if truth and "gt_instances" in sample:
+            sample = _with_plain_boxes(sample)
         with DefaultScope.overwrite_default_scope(self._scope):
             if self.task == "classification":
                 self._visualizer.visualize_cls(rgb, sample, **chosen)
@@ -61,6 +63,20 @@ class Drawer:
                 self._visualizer.add_datasample("image", rgb, sample, **chosen, **more)
         drawn = self._visualizer.get_image()
         return np.ascontiguousarray(drawn[..., ::-1])
+
+
+def _with_plain_boxes(sample: Any) -> Any:
+    """The annotations as arrays: mmdet's pipelines give boxes and masks that it cannot draw."""
+    from mmdet.structures.bbox import get_box_tensor
+
+    drawable = sample.new()
+    instances = sample.gt_instances.new()
+    if "bboxes" in instances:
+        instances.bboxes = get_box_tensor(instances.bboxes)
+    if "masks" in instances and hasattr(instances.masks, "to_ndarray"):
+        instances.masks = instances.masks.to_ndarray().astype(bool)
+    drawable.gt_instances = instances
+    return drawable
 
 
 def with_palette(dataset_meta: dict[str, Any]) -> dict[str, Any]:

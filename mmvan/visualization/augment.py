@@ -1,5 +1,6 @@
 """What the training pipeline of a config makes of its images."""
 
+from copy import deepcopy
 from typing import Any
 
 import mmcv
@@ -9,29 +10,35 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from numpy.typing import NDArray
 
-from mmvan.engine.config import task_of
+from mmvan.engine.config import innermost_dataset, task_of
 from mmvan.errors import ConfigError
 from mmvan.inference.draw import Drawer
 from mmvan.visualization.figures import new_figure, show_image
 
 
-def build_dataset(cfg: Config, subset: str) -> Any:
+def build_dataset(cfg: Config, subset: str, *, as_stored: bool = False) -> Any:
     """The dataset of a loader, with its pipeline.
 
     Args:
         cfg: The config.
         subset: ``train``, ``val`` or ``test``.
+        as_stored: Leave out of the pipeline all but loading and packing, so that images and
+            annotations are those of the files.
 
     Raises:
         ConfigError: The data are not there.
     """
+    settings = deepcopy(cfg[f"{subset}_dataloader"])
+    if as_stored:
+        inner = innermost_dataset(settings)
+        inner["pipeline"] = [step for step in inner["pipeline"] if _stores_or_packs(step)]
     scope = cfg.default_scope
     with (
         DefaultScope.overwrite_default_scope(scope),
         DATASETS.switch_scope_and_registry(scope) as registry,
     ):
         try:
-            return registry.build(cfg[f"{subset}_dataloader"].dataset)
+            return registry.build(settings.dataset)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(f"{subset}_dataloader of {cfg.filename}: {error}") from error
 
@@ -64,6 +71,12 @@ def augmented(
             drawn = drawer.draw(image, packed["data_samples"], truth=True, prediction=False)
             samples.append(np.ascontiguousarray(drawn[..., ::-1]))
     return original, samples
+
+
+def _stores_or_packs(step: dict[str, Any]) -> bool:
+    kind = step["type"]
+    name = kind if isinstance(kind, str) else kind.__name__
+    return name.rpartition(".")[2].startswith(("Load", "Pack"))
 
 
 def image_path(info: dict[str, Any]) -> str:

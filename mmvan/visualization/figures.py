@@ -66,7 +66,11 @@ def show_map(
     """
     if over is not None:
         axes.imshow(np.asarray(over).mean(-1), cmap="gray", vmin=0, vmax=255)
-    drawn = axes.imshow(values, cmap=colours, alpha=None if over is None else 0.5)
+    # Zero is in the middle of a map of two colours.
+    limit = float(np.abs(values).max()) if colours == "coolwarm" else None
+    low = None if limit is None else -limit
+    alpha = None if over is None else 0.5
+    drawn = axes.imshow(values, cmap=colours, alpha=alpha, vmin=low, vmax=limit)
     axes.set_title(title, fontsize="small")
     axes.set_axis_off()
     bar = axes.get_figure().colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)  # type: ignore[union-attr]
