@@ -10,6 +10,7 @@ from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.engine.accumulation import AUTO, accumulate_gradients
 from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.processes import Processes
+from mmvan.engine.tracking import TRACKERS, use_trackers
 from mmvan.errors import ConfigError
 
 # timm's default (timm.utils.ModelEmaV2), with which the paper's models were averaged.
@@ -56,6 +57,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "GPUs: on CPUs it was measured slower than without",
     )
     add("--no-validate", action="store_true", help="do not evaluate during training")
+    add(
+        "--tracker",
+        nargs="+",
+        choices=tuple(TRACKERS),
+        metavar="NAME",
+        help=f"also log to {', '.join(TRACKERS)} (one or several; the package must be installed)",
+    )
     add("--seed", type=int, help="seed of everything random (default: drawn and logged)")
     add(
         "--deterministic",
@@ -95,6 +103,8 @@ def apply_training_options(
         accumulate_gradients(cfg, args.accumulate, processes)
     if args.compile:
         _compile_backbone(cfg)
+    if args.tracker:
+        use_trackers(cfg, args.tracker)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     _set_randomness(cfg, args.seed, args.deterministic)
