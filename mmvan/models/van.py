@@ -106,8 +106,8 @@ class VAN(BaseModule):
             the inputs of the blocks alone and computes the blocks again.
         channels_last: Work in channels_last inside and return contiguous maps, because mmcv's
             RoIAlign reads any other layout wrongly. ``auto`` does so where ``mmvan.TuneHook`` found
-            it faster; where nothing was measured, on CPUs (`benchmarks/README.md`). Otherwise the layout of the input is kept, and in
-            traced and exported graphs always.
+            it faster; where nothing was measured, on CPUs (`benchmarks/README.md`). Otherwise the
+            layout of the input is kept, and in traced and exported graphs always.
         init_cfg: As for any MMEngine module. Checkpoints of other codebases are recognised and
             translated when they are loaded.
 

@@ -27,8 +27,8 @@ def choose_family(asked: str, minor: int) -> tuple[str, str]:
     if minor in MINORS["official"]:
         return "official", f"official packages (Python 3.{minor})"
     return "onedl", (
-        f"onedl packages, the maintained forks: the official ones need NumPy 1, which has no wheels "
-        f"for Python 3.{minor}"
+        "onedl packages, the maintained forks: the official ones need NumPy 1, which has no "
+        f"wheels for Python 3.{minor}"
     )
 
 

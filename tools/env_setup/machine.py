@@ -101,7 +101,7 @@ def require_compilers(cuda: str | None) -> None:
     release = nvcc_release(nvcc)
     if release.partition(".")[0] != cuda.partition(".")[0]:
         raise SetupError(
-            f"torch is built for CUDA {cuda} and {nvcc} is of CUDA {release or 'no known version'}: "
+            f"torch is built for CUDA {cuda} and {nvcc} for CUDA {release or '(unknown)'}: "
             f"install the CUDA toolkit {cuda} and name it by CUDA_HOME, choose another torch by "
             "--torch and --torch-index, or accept training on the CPU by --ops cpu"
         )

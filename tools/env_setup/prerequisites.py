@@ -82,14 +82,14 @@ HEADERS = Need(
 MAKE = Need(
     "make",
     lambda: shutil.which("make") is not None,
-    {name: "make" for name in INSTALL},
+    dict.fromkeys(INSTALL, "make"),
     "the short commands of the Makefile",
     required=False,
 )
 GIT = Need(
     "git",
     lambda: shutil.which("git") is not None,
-    {name: "git" for name in INSTALL},
+    dict.fromkeys(INSTALL, "git"),
     "training logs then name no commit",
     required=False,
 )
