@@ -41,6 +41,7 @@ HOOKS = Registry(
         "mmvan.engine.adapt_checkpoint",
         "mmvan.engine.checkpoint_hook",
         "mmvan.engine.compilation",
+        "mmvan.tune.hook",
     ],
 )
 LOOPS = Registry("loop", scope="mmvan", parent=MMENGINE_LOOPS, locations=["mmvan.engine.loops"])

@@ -61,14 +61,18 @@ threads_per_process() {
   echo $((cores > $1 ? cores / $1 : 1))
 }
 
-# PYTHON, else the project's own environment, else the one on PATH.
+# PYTHON, else the project's own environment of either family, else the one on PATH.
 find_python() {
-  local own=$TOOLS/../.venv/bin/python
+  local own
   if [[ -n ${PYTHON:-} ]]; then
     echo "$PYTHON"
-  elif [[ -x $own ]]; then
-    echo "$own"
-  else
-    command -v python3
+    return
   fi
+  for own in "$TOOLS"/../.venv/bin/python "$TOOLS"/../.venv-onedl/bin/python; do
+    if [[ -x $own ]]; then
+      echo "$own"
+      return
+    fi
+  done
+  command -v python3
 }
