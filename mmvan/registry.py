@@ -26,7 +26,10 @@ TRANSFORMS = Registry(
     locations=["mmvan.data.loading", "mmvan.data.cropping", "mmvan.data.transforms"],
 )
 HOOKS = Registry(
-    "hook", scope="mmvan", parent=MMENGINE_HOOKS, locations=["mmvan.engine.compilation"]
+    "hook",
+    scope="mmvan",
+    parent=MMENGINE_HOOKS,
+    locations=["mmvan.engine.compilation", "mmvan.engine.nan_guard", "mmvan.engine.signal_hook"],
 )
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
 VISUALIZERS = Registry(

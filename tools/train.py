@@ -8,6 +8,7 @@ from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
 from mmvan.engine.processes import read_processes
 from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir
+from mmvan.engine.signals import STOP_SIGNALS
 from mmvan.engine.training import add_training_options, apply_training_options
 
 NEEDS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -32,7 +33,10 @@ def main() -> None:
     set_work_dir(cfg, args.work_dir)
     apply_training_options(cfg, args, processes, device)
     prepare(cfg, processes, device, training=True, check_data=not args.skip_data_check)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    # Before the loaders' workers start, which inherit it. What is earlier a signal ends at once.
+    STOP_SIGNALS.install()
+    runner.train()
 
 
 if __name__ == "__main__":
