@@ -15,13 +15,11 @@ from typing import Any
 REQUEUE_STATUS = 75
 # SIGUSR1 is the warning before a time limit, as by Slurm's --signal: the run wants to go on. The
 # others are somebody's wish that it ends; 128 + number is the shells' status for them.
-STATUSES = {
+STATUSES: dict[int, int] = {
     signal.SIGINT: 128 + signal.SIGINT,
     signal.SIGTERM: 128 + signal.SIGTERM,
     signal.SIGUSR1: REQUEUE_STATUS,
 }
-# A loader's worker that is told to end together with its run is needed until the last iteration.
-_WORKER_SECONDS = 60
 
 
 class StopSignals:
@@ -34,8 +32,8 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self.deferred = False
-        self._owner = 0
-        self._previous: dict[signal.Signals, Any] = {}
+        self._previous: dict[int, Any] = {}
+        self._forks_are_told = False
 
     def install(self) -> bool:
         """Handle the signals from now on; those that are ignored, as by nohup, stay so.
@@ -46,10 +44,13 @@ class StopSignals:
         """
         if self._previous or threading.current_thread() is not threading.main_thread():
             return False
-        self.received, self._owner = None, os.getpid()
+        self.received = None
         for number in STATUSES:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._handle)
+        if not self._forks_are_told:
+            os.register_at_fork(after_in_child=self._step_aside)
+            self._forks_are_told = True
         return True
 
     def restore(self) -> None:
@@ -59,20 +60,25 @@ class StopSignals:
         self._previous, self.deferred = {}, False
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if os.getpid() != self._owner:
-            _outlive(number)
-            return
         again = self.received is not None and number == signal.SIGINT
         if not self.deferred or again:
             raise SystemExit(STATUSES[signal.Signals(number)])
         self.received = self.received or signal.Signals(number)
+        # Slurm signals all processes of a job. PyTorch would raise an error, here and now, for
+        # loaders' workers that end by it; what they have loaded is enough for this iteration.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
+    def _step_aside(self) -> None:
+        """In a forked process, such as a loader's worker: leave the signals to the one that trains.
 
-def _outlive(number: int) -> None:
-    """What a forked process, such as a loader's worker, does with a signal for its whole group."""
-    if number == signal.SIGTERM:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(_WORKER_SECONDS)
+        A terminal and torchrun send them to whole groups of processes.
+        """
+        if not self._previous:
+            return
+        os.setpgid(0, 0)
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which its parent ends it
 
 
 STOP_SIGNALS = StopSignals()
