@@ -8,7 +8,7 @@ from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
 from mmvan.engine.processes import read_processes
 from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir
-from mmvan.engine.signals import STOP_SIGNALS
+from mmvan.engine.signal_hook import stop_at_signals
 from mmvan.engine.training import add_training_options, apply_training_options
 
 NEEDS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -34,8 +34,7 @@ def main() -> None:
     apply_training_options(cfg, args, processes, device)
     prepare(cfg, processes, device, training=True, check_data=not args.skip_data_check)
     runner = build_runner(cfg)
-    # Before the loaders' workers start, which inherit it. What is earlier a signal ends at once.
-    STOP_SIGNALS.install()
+    stop_at_signals(runner)
     runner.train()
 
 

@@ -31,7 +31,7 @@ class SignalHook(Hook):
     Processes agree by the maximum of what each of them received, reduced every ``interval``
     iterations: on GPUs that waits for the GPU, so that it is not done in each.
 
-    ``tools/train.py`` adds this hook to every config.
+    ``tools/train.py`` adds this hook to every run.
 
     Args:
         interval: Iterations between agreements; by default 1 on CPUs and for one process, else 10.
@@ -106,6 +106,18 @@ class SignalHook(Hook):
             runner.logger.info(f"{reason.name}: writing a checkpoint, then the run ends")
             save()
             _leave(runner, reason)
+
+
+def stop_at_signals(runner: Any) -> None:
+    """Handle signals in a run that is about to train.
+
+    Args:
+        runner: MMEngine's Runner; it gets the hook unless its config has it. The workers of its
+            loaders inherit the handlers, so that they must not have started.
+    """
+    if not any(isinstance(hook, SignalHook) for hook in runner.hooks):
+        runner.register_hook(SignalHook())
+    STOP_SIGNALS.install()
 
 
 def _save(runner: Any) -> None:

@@ -95,7 +95,6 @@ def apply_training_options(
         accumulate_gradients(cfg, args.accumulate, processes)
     if args.compile:
         _compile_backbone(cfg)
-    _stop_at_signals(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     _set_randomness(cfg, args.seed, args.deterministic)
@@ -171,7 +170,7 @@ def _check_bfloat16() -> None:
 def _average_weights(cfg: Config, decay: float) -> None:
     if not 0 < decay < 1:
         raise ConfigError(f"--ema {decay}: the decay must lie between 0 and 1, such as {EMA_DECAY}")
-    others = [hook for hook in cfg.get("custom_hooks") or [] if not _is(hook, "EMAHook")]
+    others = [hook for hook in cfg.get("custom_hooks") or [] if not _is_ema(hook)]
     # MMEngine's momentum is the share of the new weights. timm averages the buffers, too.
     hook = {"type": "EMAHook", "momentum": 1 - decay, "update_buffers": True}
     cfg.custom_hooks = [*others, hook]
@@ -186,14 +185,8 @@ def _compile_backbone(cfg: Config) -> None:
     cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "mmvan.CompileBackboneHook"}]
 
 
-def _stop_at_signals(cfg: Config) -> None:
-    hooks = cfg.get("custom_hooks") or []
-    if not any(_is(hook, "SignalHook") for hook in hooks):
-        cfg.custom_hooks = [*hooks, {"type": "mmvan.SignalHook"}]
-
-
-def _is(hook: Any, name: str) -> bool:
-    return str(hook["type"]).rpartition(".")[2] == name
+def _is_ema(hook: Any) -> bool:
+    return str(hook["type"]).rpartition(".")[2] == "EMAHook"
 
 
 def _scale_lr(cfg: Config) -> None:
