@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
 from mmvan.engine.signal_hook import SignalHook, stop_at_signals
 from mmvan.engine.signals import STOP_SIGNALS
 
@@ -70,6 +71,7 @@ class Metrics(Hook):
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
+    allow_mmengine_checkpoints()
     yield
     STOP_SIGNALS.restore()
 
