@@ -36,8 +36,13 @@ choose_rendezvous() {
     [[ ${MAX_RESTARTS:-3} =~ ^[0-9]+$ ]] ||
       fail "MAX_RESTARTS is '$MAX_RESTARTS'; expected an integer from 0"
     rendezvous=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-mmvan}"
-      --nnodes "$nodes" --max-restarts "${MAX_RESTARTS:-3}"
-      ${LOCAL_ADDR:+--local-addr "$LOCAL_ADDR"})
+      --nnodes "$nodes" --max-restarts "${MAX_RESTARTS:-3}")
+    # By itself torchrun knows only the addresses that the host's name resolves to.
+    if [[ -n ${LOCAL_ADDR:-} ]]; then
+      local is_host=0
+      [[ ${RDZV_ENDPOINT%:*} != "$LOCAL_ADDR" ]] || is_host=1
+      rendezvous+=(--local-addr "$LOCAL_ADDR" --rdzv-conf "is_host=$is_host")
+    fi
     return
   fi
   [[ -z ${MAX_RESTARTS:-} ]] ||

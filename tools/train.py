@@ -4,6 +4,7 @@ import argparse
 
 from mmvan.checkpoint.trust import trust_pickles
 from mmvan.engine.config import load_config
+from mmvan.engine.determinism import finish_determinism
 from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
 from mmvan.engine.processes import read_processes
@@ -34,6 +35,8 @@ def main() -> None:
     apply_training_options(cfg, args, processes, device)
     prepare(cfg, processes, device, training=True, check_data=not args.skip_data_check)
     runner = build_runner(cfg)
+    if args.deterministic:
+        finish_determinism(cfg, args.deterministic, processes, device)
     stop_at_signals(runner)
     runner.train()
 

@@ -159,7 +159,8 @@ def test_nodes_that_come_and_go(recorder: Path) -> None:
         *("<--rdzv-id>", "<mmvan>", "<--nnodes>", "<1:2>", "<--max-restarts>", "<5>"),
         *("<--local-addr>", "<10.0.0.2>"),
     ]
-    assert words[17:20] == ["<van.py>", "<--resume>", "<--launcher>"]
+    assert words[14:16] == ["<--rdzv-conf>", "<is_host=0>"]
+    assert words[19:22] == ["<van.py>", "<--resume>", "<--launcher>"]
     _, words = record("dist_train.sh", "van.py", "8", "--resume", "a.pth", path=recorder, **nodes)
     assert words.count("<--resume>") == 1
     _, words = record("dist_test.sh", "van.py", "w.pth", "8", path=recorder, **nodes)
