@@ -38,7 +38,8 @@ class NaNGuardHook(Hook):
     layer with a non-finite value, its values, and the files of the batch. The step is saved as
     ``<work_dir>/nan_<iteration>.pth``; ``tools/replay_nan.py`` repeats it.
 
-    One number is computed per step, from the largest gradient and the losses. On CPUs it is looked
+    One number is computed per step, from the norm of the gradients (which float32 holds up to
+    1.8e19) and the losses. On CPUs it is looked
     at before the optimizer steps. On GPUs it goes to the optimizer, which leaves out the step by
     itself (``found_inf``, as for PyTorch's GradScaler), and is looked at after the iteration, where
     MMEngine has already waited for the GPU to log the loss. Only an optimizer without
@@ -171,8 +172,8 @@ class NaNGuardHook(Hook):
         """
         values = self._losses
         if gradients:
-            largest = nn.utils.get_total_norm(gradients, torch.inf)
-            values = [*values, largest.float()]
+            norm = nn.utils.get_total_norm(gradients)
+            values = [*values, norm.float()]
         self._losses = []
         # Zero times a number is zero, or NaN if the number is not finite.
         flag = (torch.stack(values) * 0).sum().isnan().float()
