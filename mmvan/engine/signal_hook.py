@@ -50,7 +50,9 @@ class SignalHook(Hook):
         """Take signals from now on, and do the validation that the resumed run owes."""
         self._installed = STOP_SIGNALS.install()
         STOP_SIGNALS.deferred = True
-        if self._validation_pending and runner.val_loop is not None:
+        # Loops that continue exactly do it themselves.
+        own = not hasattr(runner.train_loop, "validation_is_due")
+        if own and self._validation_pending and runner.val_loop is not None:
             runner.logger.info("The validation that the last run was stopped in is done now")
             runner.val_loop.run()
         self._validation_pending = False
@@ -87,8 +89,6 @@ class SignalHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """State in a checkpoint from within a validation which one it owes."""
         if self._in_validation:
-            # Both are counted already, while the Runner adds one to either.
-            checkpoint["meta"].update(epoch=runner.epoch, iter=runner.iter)
             checkpoint[_PENDING] = True
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -138,7 +138,8 @@ def _save_in_validation(runner: Any) -> None:
 def _save_as(runner: Any, iteration: int) -> None:
     """Write what MMEngine's CheckpointHook does: the file, then the pointer to it."""
     name = f"iter_{iteration}.pth"
-    runner.save_checkpoint(runner.work_dir, name, by_epoch=False)
+    meta = {"epoch": runner.epoch, "iter": iteration}
+    runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
     if dist.is_main_process():
         pointer = Path(runner.work_dir, "last_checkpoint")
         pointer.write_text(str(Path(runner.work_dir, name)))
