@@ -41,6 +41,8 @@ HOOKS = Registry(
         "mmvan.engine.adapt_checkpoint",
         "mmvan.engine.checkpoint_hook",
         "mmvan.engine.compilation",
+        "mmvan.engine.nan_guard",
+        "mmvan.engine.signal_hook",
         "mmvan.tune.hook",
     ],
 )

@@ -1,13 +1,13 @@
 """The options of ``tools/train.py`` and what each changes in a config."""
 
 import argparse
-import os
 from typing import Any
 
 from mmengine.config import Config
 
 from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.engine.accumulation import AUTO, accumulate_gradients
+from mmvan.engine.determinism import MODES, use_deterministic_algorithms
 from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.processes import Processes
 from mmvan.engine.tracking import TRACKERS, use_trackers
@@ -67,8 +67,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="seed of everything random (default: drawn and logged)")
     add(
         "--deterministic",
-        action="store_true",
-        help="equal results for equal seeds; an operator that cannot raises an error",
+        nargs="?",
+        choices=MODES,
+        const=MODES[0],
+        help="equal results for equal seeds; an operator that cannot raises an error, or is named "
+        "in a warning (--deterministic warn)",
     )
 
 
@@ -209,11 +212,8 @@ def _scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr = {**settings, "enable": True}
 
 
-def _set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
-    settings = {} if seed is None else {"seed": seed}
+def _set_randomness(cfg: Config, seed: int | None, deterministic: str | None) -> None:
+    if seed is not None:
+        cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
     if deterministic:
-        # cuBLAS is deterministic only with a workspace of a fixed size (NVIDIA's documentation).
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        settings["deterministic"] = True
-    if settings:
-        cfg.randomness = {**(cfg.get("randomness") or {}), **settings}
+        use_deterministic_algorithms(cfg)
