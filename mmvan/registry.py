@@ -4,6 +4,7 @@ MMEngine imports this module by itself when a config names a type with the scope
 ``type='mmvan.VAN'``; the locations below are imported when a type is first looked up.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -19,6 +20,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=["mmvan.engine.layer_decay"],
 )
+DATASETS = Registry(
+    "dataset", scope="mmvan", parent=MMENGINE_DATASETS, locations=["mmvan.data.tolerant"]
+)
 TRANSFORMS = Registry(
     "transform",
     scope="mmvan",
@@ -26,7 +30,10 @@ TRANSFORMS = Registry(
     locations=["mmvan.data.loading", "mmvan.data.cropping", "mmvan.data.transforms"],
 )
 HOOKS = Registry(
-    "hook", scope="mmvan", parent=MMENGINE_HOOKS, locations=["mmvan.engine.compilation"]
+    "hook",
+    scope="mmvan",
+    parent=MMENGINE_HOOKS,
+    locations=["mmvan.engine.bad_data", "mmvan.engine.compilation"],
 )
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
 VISUALIZERS = Registry(

@@ -8,8 +8,12 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
-# BatchNorm's statistics are averaged over the processes before they are saved or evaluated with.
-custom_hooks = [dict(type="SyncBuffersHook")]
+custom_hooks = [
+    # BatchNorm's statistics are averaged over the processes before they are saved or evaluated with.
+    dict(type="SyncBuffersHook"),
+    # Bad samples are replaced in training, counted and reported; evaluation refuses them.
+    dict(type="mmvan.BadDataHook"),
+]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
