@@ -9,7 +9,7 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 custom_hooks = [
-    # BatchNorm's statistics are averaged over the processes before they are saved or evaluated with.
+    # BatchNorm's statistics are averaged over the processes before they are saved or evaluated.
     dict(type="SyncBuffersHook"),
     # Bad samples are replaced in training, counted and reported; evaluation refuses them.
     dict(type="mmvan.BadDataHook"),

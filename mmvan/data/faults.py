@@ -105,8 +105,9 @@ def diagnose(error: Exception, info: Mapping[str, Any], max_pixels: int = MAX_PI
         return Fault("decoder", path, f"{error}; mmvan.LoadImage reads what Pillow does")
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}:{place.lineno}"
+    kind = "mask" if "_mask.pyx" in place.filename else "pipeline"  # pycocotools
     reason = f"{type(error).__name__} at {where}: {error}"
-    return Fault("pipeline", path, reason)
+    return Fault(kind, path, reason)
 
 
 def file_fault(path: str, max_pixels: int = MAX_PIXELS) -> Fault | None:

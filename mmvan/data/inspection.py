@@ -21,12 +21,13 @@ from mmvan.data.faults import (
     too_large,
 )
 
-__all__ = ["InspectFiles", "InspectLoaded"]
+__all__ = ["STEPS", "InspectFiles", "InspectInstances", "InspectMap"]
 
 _LABEL_MODES = ("1", "L", "P")
 _WIDE_LABEL_MODES = ("I", "I;16", "I;16B")
 _MAX_LABEL = 255  # mmseg's label maps are uint8
 _UPRIGHT = 1
+_FAR = 10  # times the longer side of an image; pycocotools draws all of a polygon, however long
 # What the last bytes of whole files are; others may have a tail of their own and be whole.
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _LONGEST_END = max(map(len, _ENDS.values()))
@@ -88,8 +89,45 @@ class InspectFiles(BaseTransform):
         return None
 
 
-class InspectLoaded(BaseTransform):
-    """Refuses annotations that do not belong to the image, right after they were loaded.
+class InspectInstances(BaseTransform):
+    """Refuses objects that cannot be the image's, after it and before they are loaded.
+
+    It must come before: pycocotools ends the process with a segmentation fault, or asks for all of
+    the memory, on coordinates that are no numbers or far away.
+
+    Args:
+        classes: How many there are; None if that is not known.
+    """
+
+    def __init__(self, classes: int | None) -> None:
+        self.classes = classes
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Returns the results unchanged.
+
+        Raises:
+            BadSampleError: An object, or the size that the annotations say, cannot be right.
+        """
+        fault = next(self._faults(results), None)
+        if fault:
+            raise BadSampleError(Fault(fault[0], str(results.get("img_path")), fault[1]))
+        return results
+
+    def _faults(self, results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yields kinds and reasons, what explains the others first."""
+        height, width = results["ori_shape"][:2]
+        told = results.get("height"), results.get("width")
+        if None not in told and told != (height, width):
+            kind = "orientation" if told == (width, height) else "size"
+            reason = f"the annotations say {told[1]} x {told[0]}, the image is {width} x {height}"
+            yield kind, reason
+        for number, instance in enumerate(results.get("instances") or ()):
+            for kind, reason in _instance_faults(instance, height, width, self.classes):
+                yield kind, f"instances[{number}]: {reason}"
+
+
+class InspectMap(BaseTransform):
+    """Refuses a label map that does not belong to the image, right after it was loaded.
 
     Args:
         classes: How many there are; None if that is not known.
@@ -104,29 +142,14 @@ class InspectLoaded(BaseTransform):
         """Returns the results unchanged.
 
         Raises:
-            BadSampleError: An annotation cannot be right.
+            BadSampleError: The label map cannot be right.
         """
-        fault = next(self._faults(results), None)
-        if fault:
-            kind, reason = fault
-            path = results.get("seg_map_path") if kind == "label map" else results.get("img_path")
-            raise BadSampleError(Fault(kind, str(path), reason))
-        return results
-
-    def _faults(self, results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yields kinds and reasons, what explains the others first."""
-        height, width = results["ori_shape"][:2]
-        told = results.get("height"), results.get("width")
-        if None not in told and told != (height, width):
-            kind = "orientation" if told == (width, height) else "size"
-            reason = f"the annotations say {told[1]} x {told[0]}, the image is {width} x {height}"
-            yield kind, reason
-        for number, instance in enumerate(results.get("instances") or ()):
-            for kind, reason in _instance_faults(instance, height, width, self.classes):
-                yield kind, f"instances[{number}]: {reason}"
         labels = results.get("gt_seg_map")
         if labels is not None:
-            yield from self._map_faults(labels, (height, width))
+            fault = next(self._map_faults(labels, tuple(results["ori_shape"][:2])), None)
+            if fault:
+                raise BadSampleError(Fault(fault[0], str(results.get("seg_map_path")), fault[1]))
+        return results
 
     def _map_faults(self, labels: NDArray[np.uint8], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
         if labels.ndim != 2:
@@ -170,12 +193,18 @@ def _instance_faults(
         yield "label", f"bbox_label {label} with {classes} classes"
     mask = instance.get("mask")
     if isinstance(mask, Mapping):
-        if list(mask.get("size", ())) != [height, width]:
-            yield "mask", f"an RLE of size {mask.get('size')} for {height} x {width} (height, width)"
-        elif isinstance(mask.get("counts"), list) and sum(mask["counts"]) != height * width:
-            yield "mask", f"an RLE of {sum(mask['counts'])} pixels instead of {height * width}"
-    elif mask and not all(map(_is_polygon, mask)):
-        yield "mask", "a polygon that is not three or more pairs of finite numbers"
+        yield from _rle_faults(mask, height, width)
+    elif mask and not all(_is_polygon(polygon, _FAR * max(height, width)) for polygon in mask):
+        yield "mask", "a polygon that is not three or more pairs of numbers in or near the image"
+
+
+def _rle_faults(mask: Mapping[str, Any], height: int, width: int) -> Iterator[tuple[str, str]]:
+    if list(mask.get("size", ())) != [height, width]:
+        yield "mask", f"an RLE of size {mask.get('size')} for {height} x {width} (height, width)"
+        return
+    counts = mask.get("counts")
+    if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != height * width):
+        yield "mask", f"an RLE of {sum(counts)} pixels instead of {height * width}"
 
 
 def _is_box_in(box: Sequence[float], height: int, width: int) -> bool:
@@ -186,10 +215,15 @@ def _is_box_in(box: Sequence[float], height: int, width: int) -> bool:
     return min(right, width) > max(left, 0) and min(bottom, height) > max(top, 0)
 
 
-def _is_polygon(polygon: Any) -> bool:
+def _is_polygon(polygon: Any, far: float) -> bool:
     return (
         isinstance(polygon, (list, tuple, np.ndarray))
         and len(polygon) >= 6
         and len(polygon) % 2 == 0
         and math.isfinite(math.fsum(polygon))
+        and -far <= min(polygon)
+        and max(polygon) <= far
     )
+
+
+STEPS = (InspectFiles, InspectInstances, InspectMap)

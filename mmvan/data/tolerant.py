@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 from PIL import Image
 
 from mmvan.data.faults import MAX_PIXELS, Fault, diagnose
-from mmvan.data.inspection import InspectFiles, InspectLoaded
+from mmvan.data.inspection import STEPS, InspectFiles, InspectInstances, InspectMap
 from mmvan.errors import ConfigError, DataError
 from mmvan.registry import DATASETS
 
@@ -113,15 +113,16 @@ class TolerantDataset:
                 leaf.pipeline.transforms = self._inspected(steps, leaf)
 
     def _inspected(self, steps: list[Any], leaf: Any) -> list[Any]:
-        own = [step for step in steps if not isinstance(step, (InspectFiles, InspectLoaded))]
-        names = [type(step).__name__ for step in own]
-        before = InspectFiles("LoadImageFromFile" in names, self.max_pixels, self._current)
-        end = max((i for i, name in enumerate(names, 1) if name.startswith("Load")), default=0)
-        if not end:
-            return [before, *own]
+        steps = [step for step in steps if not isinstance(step, STEPS)]
+        names = [type(step).__name__ for step in steps]
         classes = (getattr(leaf, "metainfo", None) or {}).get("classes")
-        after = InspectLoaded(len(classes) if classes else None, getattr(leaf, "ignore_index", 255))
-        return [before, *own[:end], after, *own[end:]]
+        number = len(classes) if classes else None
+        places = [index for index, name in enumerate(names, 1) if name.startswith("Load")]
+        if places:  # from the end, so that the places stay what they are
+            steps.insert(places[-1], InspectMap(number, getattr(leaf, "ignore_index", 255)))
+            steps.insert(places[0], InspectInstances(number))
+        by_library = "LoadImageFromFile" in names
+        return [InspectFiles(by_library, self.max_pixels, self._current), *steps]
 
     def _blank_sample(self, info: Mapping[str, Any], fault: Fault) -> Any:
         """The sample with a grey image; None if its annotation is what is bad."""
