@@ -14,6 +14,8 @@ custom_hooks = [
     dict(type="SyncBuffersHook"),
     # Ends the run before a step whose loss or gradients are not finite, and explains it.
     dict(type="mmvan.NaNGuardHook"),
+    # Replaces bad samples in training, counts and reports them; evaluation refuses them.
+    dict(type="mmvan.BadDataHook"),
 ]
 env_cfg = dict(
     cudnn_benchmark=False,
