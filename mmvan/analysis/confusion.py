@@ -12,7 +12,6 @@ from mmvan.visualization.figures import new_figure
 
 _LISTED = 30  # Pairs of classes in the table.
 _WITH_NUMBERS = 12  # Up to so many classes the cells of the figure have numbers.
-_IGNORED = 255
 Matrix = NDArray[np.int64]
 
 
@@ -65,7 +64,7 @@ def confusion_matrix(tested: Tested, threshold: float) -> tuple[Matrix, list[str
         matrix = np.zeros((count, count), np.int64)
         for i in range(len(tested.predictions)):
             predicted, truth_map = label_map(tested, i)
-            known = truth_map != _IGNORED
+            known = truth_map < count  # 255 is unknown; mmseg's metric leaves the others out, too.
             pairs = truth_map[known] * count + predicted[known]
             matrix += np.bincount(pairs, minlength=count**2).reshape(count, count)
         return matrix, names, "pixels"

@@ -94,6 +94,8 @@ def open_tested(cfg: Config, predictions: Path) -> Tested:
             f"PREDICTIONS {predictions}: {len(saved)} images, but the test dataset of "
             f"{cfg.filename} has {len(dataset)}; expected those of one test"
         )
+    if task_of(cfg) == "classification":
+        _check_labels(saved, dataset, predictions)
     return Tested(cfg, dataset, _in_order(saved, dataset), predictions)
 
 
@@ -127,6 +129,17 @@ def label_map(tested: Tested, index: int) -> tuple[Array, Array]:
             f"{tested.predictions[index]}: {predicted.shape}, but its truth is {truth.shape}"
         )
     return predicted, truth
+
+
+def _check_labels(saved: list[Any], dataset: Any, path: Path) -> None:
+    """Refuse another dataset, or another order: a classifier's results do not name their images."""
+    for i, each in enumerate(saved):
+        truth = dataset.get_data_info(i)["gt_label"]
+        if sorted(np.atleast_1d(truth).tolist()) != sorted(np.asarray(each["gt_label"]).tolist()):
+            raise DataError(
+                f"PREDICTIONS {path}: image {i} has the true label {each['gt_label']}, but "
+                f"{truth} in the test dataset; expected the predictions of this dataset"
+            )
 
 
 def _in_order(saved: list[Any], dataset: Any) -> list[Any]:

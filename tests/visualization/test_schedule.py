@@ -43,12 +43,12 @@ def test_a_loop_over_iterations_and_the_csv(tmp_path: Path) -> None:
     cfg.train_cfg = {"max_iters": 5}
     cfg.param_scheduler = {"type": "PolyLR", "power": 1.0, "by_epoch": False}
     found = compute_schedule(cfg, epoch_length=2)
-    assert [step[0][0] for step in found.steps] == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+    assert [step[0][0] for step in found.steps] == pytest.approx([1, 0.75, 0.5, 0.25, 0])
     write_csv(found, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 * len(found.groups)
-    assert float(rows[-1]["lr"]) == pytest.approx(0.2)
+    assert [float(row["lr"]) for row in rows if row["step"] == "3"][0] == pytest.approx(0.25)
 
 
 def test_steps_per_epoch_are_the_recipes() -> None:
