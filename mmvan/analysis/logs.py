@@ -1,8 +1,9 @@
 """Log curves of several runs beside each other."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmvan.analysis.section import Section
 from mmvan.errors import DataError
@@ -60,7 +61,7 @@ def logs_section(
     if unknown:
         raise DataError(f"--keys {unknown[0]}: not logged; there are {', '.join(known)}")
     drawn = names or [name for name in known if _is_main(name)]
-    rows = [
+    rows: list[Sequence[Any]] = [
         (run, name, step, value)
         for run, curves in runs.items()
         for name, curve in curves.items()

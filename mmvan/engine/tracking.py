@@ -46,11 +46,12 @@ def use_trackers(cfg: Config, trackers: Sequence[str]) -> None:
 
 def _settings(tracker: str, run: str) -> dict[str, Any]:
     """The run is called as its work directory."""
-    return {
+    settings: dict[str, dict[str, Any]] = {
         "tensorboard": {},
         "wandb": {"init_kwargs": {"name": run}},
         "mlflow": {"run_name": run},
-    }[tracker]
+    }
+    return settings[tracker]
 
 
 def _bare(backend: Any) -> str:
