@@ -17,7 +17,9 @@ def test_smoothing_has_no_pull_of_its_start() -> None:
 def test_runs_beside_each_other() -> None:
     runs = {"a": {"loss": [(1, 2.0)], "coco/bbox_mAP": [(1, 0.5)]}, "b": {"loss": [(1, 3.0)]}}
     section = logs_section(runs, 0.6)
-    assert ("b", "loss", 1, 3.0) in section.rows
+    assert section.full is not None
+    assert ("b", "loss", 1, 3.0) in section.full[1]
+    assert section.rows[0] == ("a", "loss", 1, 2.0, 2.0, 2.0)
     ((_, figure),) = section.figures
     assert [axes.get_title() for axes in figure.axes[:2]] == ["loss", "coco/bbox_mAP"]
     with pytest.raises(DataError, match="--keys lss: not logged; there are loss, coco/bbox_mAP"):
