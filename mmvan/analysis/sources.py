@@ -36,7 +36,7 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Predicted:
     """A dataset with a model's predictions.
 
     Args:
@@ -66,7 +66,7 @@ class Tested:
         return Path(self.dataset.get_data_info(index)["img_path"])
 
 
-def open_tested(cfg: Config, predictions: Path) -> Tested:
+def open_tested(cfg: Config, predictions: Path) -> Predicted:
     """Open saved predictions beside their dataset.
 
     Args:
@@ -79,7 +79,7 @@ def open_tested(cfg: Config, predictions: Path) -> Tested:
     """
     dataset = build_dataset(cfg, "test")
     if task_of(cfg) == "segmentation":
-        return Tested(cfg, dataset, _label_maps(dataset, predictions), predictions)
+        return Predicted(cfg, dataset, _label_maps(dataset, predictions), predictions)
     if not predictions.is_file():
         raise DataError(
             f"PREDICTIONS {predictions}: no such file; make it by tools/test.py CONFIG CHECKPOINT "
@@ -96,7 +96,7 @@ def open_tested(cfg: Config, predictions: Path) -> Tested:
         )
     if task_of(cfg) == "classification":
         _check_labels(saved, dataset, predictions)
-    return Tested(cfg, dataset, _in_order(saved, dataset), predictions)
+    return Predicted(cfg, dataset, _in_order(saved, dataset), predictions)
 
 
 def predicted_boxes(prediction: Any) -> Boxes:
@@ -115,7 +115,7 @@ def true_boxes(dataset: Any, index: int) -> Boxes:
     return Boxes(boxes, labels, np.ones(len(found)), ignored)
 
 
-def label_map(tested: Tested, index: int) -> tuple[Array, Array]:
+def label_map(tested: Predicted, index: int) -> tuple[Array, Array]:
     """Predicted and true label of each pixel of an image; the truth has 255 where it is unknown."""
     from mmseg.datasets.transforms import LoadAnnotations
 

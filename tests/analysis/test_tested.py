@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from mmvan.analysis.confusion import confusion_matrix, confusion_section
 from mmvan.analysis.errors import errors_section
 from mmvan.analysis.per_class import per_class_section
-from mmvan.analysis.sources import Tested, open_tested
+from mmvan.analysis.sources import Predicted, open_tested
 from mmvan.analysis.worst import browse_section, image_scores, worst_section
 from mmvan.errors import DataError
 from mmvan.inference.model import find_config
@@ -31,7 +31,7 @@ def photo(path: Path, size: tuple[int, int] = (64, 48)) -> None:
 
 
 @pytest.fixture(scope="module")
-def detection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tested, Path]:
+def detection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predicted, Path]:
     root = tmp_path_factory.mktemp("coco")
     rng = np.random.default_rng(0)
     annotations: list[dict[str, Any]] = []
@@ -69,7 +69,7 @@ def detection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tested, Path]:
     return open_tested(cfg, root / "out.pkl"), root
 
 
-def test_ap_of_the_classes_is_pycocotools(detection: tuple[Tested, Path]) -> None:
+def test_ap_of_the_classes_is_pycocotools(detection: tuple[Predicted, Path]) -> None:
     tested, root = detection
     section = per_class_section(tested)
     results = [
@@ -91,7 +91,7 @@ def test_ap_of_the_classes_is_pycocotools(detection: tuple[Tested, Path]) -> Non
     assert [row[1] for row in section.rows] == sorted(row[1] for row in section.rows)
 
 
-def test_errors_and_confusion_add_up(detection: tuple[Tested, Path]) -> None:
+def test_errors_and_confusion_add_up(detection: tuple[Predicted, Path]) -> None:
     tested, _ = detection
     counts = {row[0]: row[1] for row in errors_section(tested, 0.0).rows}
     assert sum(count for kind, count in counts.items() if kind != "missed") == 20
@@ -102,7 +102,7 @@ def test_errors_and_confusion_add_up(detection: tuple[Tested, Path]) -> None:
     assert matrix[:, :-1].sum() == 20  # Every box once.
 
 
-def test_worst_images_are_drawn(detection: tuple[Tested, Path]) -> None:
+def test_worst_images_are_drawn(detection: tuple[Predicted, Path]) -> None:
     tested, _ = detection
     section = worst_section(tested, 2, 0.0)
     scores, _ = image_scores(tested, 0.0)
@@ -111,7 +111,7 @@ def test_worst_images_are_drawn(detection: tuple[Tested, Path]) -> None:
     assert len([axes for axes in figure.axes if axes.get_images()]) == 2
 
 
-def test_a_dataset_is_browsed_as_stored(detection: tuple[Tested, Path]) -> None:
+def test_a_dataset_is_browsed_as_stored(detection: tuple[Predicted, Path]) -> None:
     cfg = detection[0].cfg
     dataset = build_dataset(cfg, "val", as_stored=True)
     section = browse_section(cfg, dataset, [0, 2], "val")
@@ -122,7 +122,7 @@ def test_a_dataset_is_browsed_as_stored(detection: tuple[Tested, Path]) -> None:
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 1  # Something is drawn.
 
 
-def test_augmentations_are_drawn(detection: tuple[Tested, Path]) -> None:
+def test_augmentations_are_drawn(detection: tuple[Predicted, Path]) -> None:
     cfg = detection[0].cfg
     cfg.train_dataloader.dataset.update(
         {k: cfg.test_dataloader.dataset[k] for k in ("data_root", "ann_file", "data_prefix")},
@@ -135,7 +135,7 @@ def test_augmentations_are_drawn(detection: tuple[Tested, Path]) -> None:
     assert batch_augmentations(cfg) == []
 
 
-def test_predictions_of_something_else(detection: tuple[Tested, Path], tmp_path: Path) -> None:
+def test_predictions_of_something_else(detection: tuple[Predicted, Path], tmp_path: Path) -> None:
     tested, _ = detection
     with pytest.raises(DataError, match=r"no such file; make it by tools/test\.py"):
         open_tested(tested.cfg, tmp_path / "a.pkl")
@@ -145,7 +145,7 @@ def test_predictions_of_something_else(detection: tuple[Tested, Path], tmp_path:
 
 
 @pytest.fixture
-def classification(tmp_path: Path) -> Tested:
+def classification(tmp_path: Path) -> Predicted:
     for name in sorted(CLASSES):  # The order in which the dataset reads its folders.
         for i in range(2):
             photo(tmp_path / "val" / name / f"{i}.png")
@@ -171,7 +171,7 @@ def classification(tmp_path: Path) -> Tested:
     return open_tested(cfg, tmp_path / "out.pkl")
 
 
-def test_classification(classification: Tested) -> None:
+def test_classification(classification: Predicted) -> None:
     matrix, _, unit = confusion_matrix(classification, 0.3)
     assert (matrix.tolist(), unit) == ([[1, 1, 0], [0, 2, 0], [1, 0, 1]], "images")
     rows = {row[0]: row[1:] for row in per_class_section(classification).rows}

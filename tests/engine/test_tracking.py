@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS
+from mmengine.visualization import Visualizer
 
 from mmvan.engine.tracking import use_trackers
 from mmvan.errors import ConfigError
@@ -42,6 +43,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def log_one_value(cfg: Config, save_dir: Path, name: str) -> None:
     settings = {**cfg.visualizer, "save_dir": str(save_dir), "name": name}
     visualizer = VISUALIZERS.build(settings)
+    assert isinstance(visualizer, Visualizer)
     visualizer.add_scalars({"loss": np.float64(0.5)}, step=3)
     visualizer.close()
     (local,) = save_dir.rglob("scalars.json")
