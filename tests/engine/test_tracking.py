@@ -16,12 +16,15 @@ def config(work_dir: Path, **visualizer: object) -> Config:
 
 
 def test_backends_are_added_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
     own = [{"type": "LocalVisBackend"}, {"type": "TensorboardVisBackend", "a": 1}]
     cfg = config(tmp_path / "van", type="DetLocalVisualizer", vis_backends=own)
     use_trackers(cfg, ["tensorboard", "mlflow", "mlflow"])
     assert cfg.visualizer.type == "DetLocalVisualizer"
-    assert cfg.visualizer.vis_backends == [*own, {"type": "MLflowVisBackend", "run_name": "van"}]
+    address = f"sqlite:///{tmp_path / 'van' / 'mlflow.db'}"
+    mlflow = {"type": "MLflowVisBackend", "run_name": "van", "tracking_uri": address}
+    assert cfg.visualizer.vis_backends == [*own, mlflow]
 
 
 def test_without_a_visualizer_local_logs_stay(
@@ -63,10 +66,16 @@ def test_tensorboard_gets_the_values(tmp_path: Path) -> None:
     assert [(e.step, e.value) for e in found.Scalars("loss")] == [(3, 0.5)]
 
 
-def test_mlflow_gets_the_values(tmp_path: Path) -> None:
-    pytest.importorskip("mlflow")
+def test_mlflow_gets_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.chdir(tmp_path)
     cfg = config(tmp_path / "van")
     use_trackers(cfg, ["mlflow"])
     log_one_value(cfg, tmp_path / "van", "mlflow")
-    (metric,) = tmp_path.rglob("mlruns/*/*/metrics/loss")
-    assert metric.read_text().split()[1:] == ["0.5", "3"]
+    client = mlflow.MlflowClient(cfg.visualizer.vis_backends[-1].tracking_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("Default").experiment_id])
+    assert run.info.run_name == "van"
+    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")] == [
+        (3, 0.5)
+    ]
