@@ -87,7 +87,7 @@ def contact_sheet(images: Sequence[Drawn], title: str, note: str) -> Figure:
     columns = min(_COLUMNS, max(len(images), 1))
     rows = max(-(-len(images) // columns), 1)
     ratio = max((image.shape[0] / image.shape[1] for _, image in images), default=1.0)
-    figure, axes = new_figure(rows, columns, title, note, (4.2, 4.2 * min(ratio, 1.4) + 0.3))
+    figure, axes = new_figure(rows, columns, title, note, (4.2, 4.2 * min(ratio, 1.0) + 0.3))
     for place in axes.flat:
         place.set_axis_off()
     for (name, image), place in zip(images, axes.flat, strict=False):
