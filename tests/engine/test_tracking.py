@@ -47,6 +47,7 @@ def log_one_value(cfg: Config, save_dir: Path, name: str) -> None:
     settings = {**cfg.visualizer, "save_dir": str(save_dir), "name": name}
     visualizer = VISUALIZERS.build(settings)
     assert isinstance(visualizer, Visualizer)
+    visualizer.add_config(cfg)  # As the Runner does; MMEngine's MLflow backend needs it to close.
     visualizer.add_scalars({"loss": np.float64(0.5)}, step=3)
     visualizer.close()
     (local,) = save_dir.rglob("scalars.json")
