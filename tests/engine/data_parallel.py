@@ -1,7 +1,7 @@
 """Trains a small model of each task for two steps, alone or as one of several processes.
 
-``python data_parallel.py FILE`` writes all weights into FILE; under torchrun, each process takes its
-share of the same images.
+``python data_parallel.py FILE`` writes all weights into FILE; under torchrun, each process takes
+its share of the same images.
 """
 
 import os
