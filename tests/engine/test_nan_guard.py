@@ -1,6 +1,10 @@
 """Losses and gradients that are not finite: found before the step, named, saved and repeated."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -332,3 +336,30 @@ def test_an_unknown_action_is_refused() -> None:
 def test_only_the_first_files_are_listed() -> None:
     samples = [BaseDataElement(metainfo={"img_path": f"{index}.jpg"}) for index in range(10)]
     assert list_files({"data_samples": samples})[-2:] == ["7.jpg", "and 2 more"]
+
+
+@pytest.mark.slow
+def test_processes_agree_and_the_one_at_fault_is_named(tmp_path: Path) -> None:
+    """Image 5 is in the third iteration of process 1, whose gradients are finite."""
+    script = Path(__file__).with_name("guarded_run.py")
+    launcher = [sys.executable, "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launcher, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert first["skip"]["message"] == ""
+    assert first["skip"]["iter"] == 4
+    assert first["stop"]["iter"] == 2
+    file = tmp_path / "stop" / "nan_3.pth"
+    assert first["stop"]["message"] == (
+        "iteration 3: NaN first in the value of loss, from finite layers: float32, 1 NaN, 0 inf. "
+        f"Process 1. Files: 5.jpg. Repeat it by: python tools/replay_nan.py {file}."
+    )
+    ((batch, _),) = from_plain(read_reproducer(file).batches)
+    assert batch["data_samples"][0].img_path == "5.jpg"
