@@ -66,16 +66,17 @@ class SignalHook(Hook):
         if received:
             runner.logger.info(f"{received.name} arrived when the training was done")
 
-    def after_train_iter(self, runner: Any, batch_idx: int, *_: Any, **__: Any) -> None:
+    def after_train_iter(self, runner: Any, *_: Any, **__: Any) -> None:
         """Stop if a signal came."""
-        self._look(runner, batch_idx, lambda: _save(runner))
+        self._look(runner, runner.iter, lambda: _save(runner))
 
     def before_val(self, runner: Any) -> None:
         """See whether all processes will do as many iterations: only then can they agree."""
         self._in_validation = STOP_SIGNALS.deferred
-        lengths = torch.tensor([len(runner.val_dataloader), -len(runner.val_dataloader)])
-        dist.all_reduce(lengths, "max")
-        self._equal_lengths = bool(lengths.sum() == 0)
+        lengths = set(dist.all_gather_object(_length(runner.val_dataloader)))
+        self._equal_lengths = dist.get_world_size() == 1 or (
+            len(lengths) == 1 and lengths != {None}
+        )
 
     def after_val(self, runner: Any) -> None:
         """Validation is over."""
@@ -118,6 +119,13 @@ def stop_at_signals(runner: Any) -> None:
     if not any(isinstance(hook, SignalHook) for hook in runner.hooks):
         runner.register_hook(SignalHook())
     STOP_SIGNALS.install()
+
+
+def _length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # of a stream
+        return None
 
 
 def _save(runner: Any) -> None:
