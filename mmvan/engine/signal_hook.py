@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,9 @@ class SignalHook(Hook):
             _leave(runner, reason)
 
 
-def stop_at_signals(runner: Any) -> None:
-    """Handle signals in a run that is about to train.
+@contextmanager
+def stopping_at_signals(runner: Any) -> Iterator[None]:
+    """Handle signals while a run trains; a process that has failed ends by them at once.
 
     Args:
         runner: MMEngine's Runner; it gets the hook unless its config has it. The workers of its
@@ -119,6 +121,10 @@ def stop_at_signals(runner: Any) -> None:
     if not any(isinstance(hook, SignalHook) for hook in runner.hooks):
         runner.register_hook(SignalHook())
     STOP_SIGNALS.install()
+    try:
+        yield
+    finally:
+        STOP_SIGNALS.restore()
 
 
 def _length(loader: Any) -> int | None:
