@@ -13,6 +13,7 @@ from env_setup.mmcv import (
     cache_key,
     cache_root,
     choose_device,
+    count_cuda_files,
     has_wheel,
     install_mmcv,
     is_working,
@@ -220,6 +221,27 @@ def test_progress_outside_a_terminal_is_sparse(
     assert str(tmp_path / "build.log") in lines[0]
     assert len(lines) == 2
     assert "compiled 10/10" in lines[1]
+
+
+def test_the_time_left_weighs_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(mmcv.time, "monotonic", lambda: now)
+    progress = Progress(tmp_path / "build.log", cuda_files=2, interval=0)
+    for number, (name, seconds) in enumerate((("a.cpp", 10.0), ("b.cu", 40.0), ("c.cu", 40.0)), 1):
+        now += seconds
+        progress(f"[{number}/3] nvcc -c {name} -o x.o\n")
+    left = [line.rpartition("about ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert left == ["1 min 20 s left", "40.0 s left", "0.0 s left"]
+
+
+def test_cuda_files_that_have_an_object_are_done(tmp_path: Path) -> None:
+    folder = "mmcv/ops/csrc/pytorch/cuda"
+    for path in (f"{folder}/a.cu", f"{folder}/b.cu", f"build/temp.linux/{folder}/b.cuda.o"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert count_cuda_files(tmp_path) == 1
 
 
 def test_store_leaves_nothing_else_behind(tmp_path: Path) -> None:
