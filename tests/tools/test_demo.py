@@ -79,7 +79,7 @@ def test_the_goal_is_that_of_the_length(short: Demo, capsys: pytest.CaptureFixtu
     assert report(reached, short)
     assert not report(reached, Demo(short.out, True, 2))
     assert json.loads((short.out / "results.json").read_text()) == reached
-    assert "| 50 % |" in capsys.readouterr().out
+    assert "| 30 % |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fresh", (False, True))
