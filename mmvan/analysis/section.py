@@ -31,9 +31,9 @@ class Section:
     title: str
     text: str
     columns: Sequence[str] = ()
-    rows: list[Sequence[Any]] = field(default_factory=list)
+    rows: Sequence[Sequence[Any]] = field(default_factory=list)
     figures: list[tuple[str, Figure]] = field(default_factory=list)
-    full: tuple[Sequence[str], list[Sequence[Any]]] | None = None
+    full: tuple[Sequence[str], Sequence[Sequence[Any]]] | None = None
 
     def write(self, folder: Path) -> list[Path]:
         """Write the table as ``<name>.csv`` and the figures as ``<name>[_<n>].png``.

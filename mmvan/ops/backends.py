@@ -97,7 +97,7 @@ def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
 
     That is float32 in channels_last on CPUs with AVX-512: their inner loops fill its registers.
     With AVX2 alone they took 1.5 times as long as ``phase_split`` forward, and twice as long
-    forward and backward (`benchmarks/README.md`).
+    forward and backward (`docs/operators.md`).
     """
     channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return HAS_WIDE_VECTORS and channels_last and supports(x, *weights) and build_fault() is None
