@@ -98,7 +98,7 @@ def tell_left_out(
     """
     left_out: dict[str, list[str]] = {}
     for source in sources:
-        names = [entry.name for entry in walk(source)]
+        names = [e.name for e in walk(source) if not (e.path and _is_below(e.path, target))]
         if source.is_dir():
             names += files_left_out(source, [""]).get("hidden", [])
         for name in names:
@@ -111,7 +111,12 @@ def tell_left_out(
         return ""
     lines = [f"{name}: {why}" for why, names in sorted(left_out.items()) for name in names]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return f"{describe(dict(sorted(left_out.items())))}; all of them in {file}\n"
+    return f"\n{describe(dict(sorted(left_out.items())))}; all of them in {file}"
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder by its own path, links not followed."""
+    return folder.absolute() in path.absolute().parents
 
 
 def common_folder(names: Iterable[str]) -> PurePosixPath:

@@ -55,7 +55,7 @@ def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) 
     train, val = (len(content["images"]) for content in splits)
     left_out = tell_left_out(options.sources, options.target, lambda name: _reason(name, wanted))
     next_step = finish(data, options, look)
-    return f"{left_out}{train} images to train on, {val} to validate; {next_step}"
+    return f"{train} images to train on, {val} to validate; {next_step}{left_out}"
 
 
 def _tasks(folder: Path, content: dict[str, Any]) -> list[Annotated]:

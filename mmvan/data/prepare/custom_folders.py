@@ -63,7 +63,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
         options.sources, options.target, lambda name: reason_left_out(name, IMAGES)
     )
     numbers = f"{trained} images to train on, {len(paths) - trained} to validate"
-    return f"{left_out}{numbers}; {next_step}"
+    return f"{numbers}; {next_step}{left_out}"
 
 
 def _paths(names: list[str], choice: Choice) -> dict[str, str]:

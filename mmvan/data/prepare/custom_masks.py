@@ -88,7 +88,7 @@ def prepare_masks(
         lambda name: "" if name in image_places or name in map_places else _reason(name),
     )
     numbers = f"{trained} images to train on, {len(splits) - trained} to validate"
-    return f"{left_out}{numbers}; {next_step}"
+    return f"{numbers}; {next_step}{left_out}"
 
 
 def _stems(names: list[str]) -> dict[str, str]:
