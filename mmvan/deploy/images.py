@@ -32,11 +32,13 @@ class LoadedImage:
         path: The file.
         image: RGB, uint8, shape (3, H, W).
         size: Height and width of the file's own image.
+        scale: By what its width and height were multiplied, before any padding.
     """
 
     path: Path
     image: NDArray[np.uint8]
     size: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
 
 
 def find_images(folder: Path, option: str) -> list[Path]:
@@ -130,7 +132,8 @@ class ImageReader:
         if results is None:
             raise DataError(f"{path} cannot be read")
         image = np.ascontiguousarray(results["img"][..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
-        return LoadedImage(path, image, tuple(results["ori_shape"][:2]))
+        scale = tuple(results.get("scale_factor", (1.0, 1.0)))
+        return LoadedImage(path, image, tuple(results["ori_shape"][:2]), scale)
 
 
 def batches(images: Iterator[LoadedImage], size: int) -> Iterator[list[LoadedImage]]:

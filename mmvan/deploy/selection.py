@@ -123,7 +123,31 @@ def select_dense(
     return suppress(torch.cat(boxes, 1), torch.cat(scores, 1), torch.cat(labels, 1), cfg.nms, cfg)
 
 
-def suppress(boxes: Tensor, scores: Tensor, ids: Tensor, nms: Any, cfg: Any) -> tuple[Tensor, Tensor]:
+def choose_class_of_stage(self: Any, stage: int, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    """Run a stage of a cascade; all but the last give the deltas of the best class alone.
+
+    Takes the place of ``CascadeRoIHead._bbox_forward``: what mmdet's ``_refine_roi`` picks.
+
+    Args:
+        self: The cascade.
+        stage: Number of the stage.
+        *args: Features and regions.
+        **kwargs: Further arguments.
+
+    Returns:
+        dict[str, Tensor]: ``cls_score`` (R, classes + 1) and ``bbox_pred``, (R, 4) before the last.
+    """
+    results = type(self)._bbox_forward(self, stage, *args, **kwargs)
+    deltas = results["bbox_pred"]
+    if stage < self.num_stages - 1 and deltas.shape[1] > 4:
+        best = results["cls_score"][:, :-1].argmax(1)
+        results["bbox_pred"] = _pick(deltas.unflatten(1, (-1, 4)), best.unsqueeze(1)).squeeze(1)
+    return results
+
+
+def suppress(
+    boxes: Tensor, scores: Tensor, ids: Tensor, nms: Any, cfg: Any
+) -> tuple[Tensor, Tensor]:
     """Non-maximum suppression among the boxes of each id, as mmcv's ``batched_nms``.
 
     Args:
