@@ -39,7 +39,7 @@ from mmvan.deploy.graphs import ExportGraph, normalisation_of, replace_layer_nor
 from mmvan.deploy.images import ImageReader, draw_images, find_images, stack
 from mmvan.deploy.loading import NEEDS, load_model
 from mmvan.deploy.mmdeploy_compat import mmdeploy_on_current_torch
-from mmvan.deploy.packages import need
+from mmvan.deploy.packages import need, need_mmdeploy
 from mmvan.deploy.runtimes import Runtime, open_runtime
 from mmvan.deploy.selection import (
     choose_class_of_stage,
@@ -131,7 +131,7 @@ class DetectorExport:
                 "--part whole of a detector: it is written by --format onnx in --precision fp32, "
                 f"got {request.format} in {request.precision}; --part features has the others"
             )
-        need("mmdeploy", "--part whole of a detector", "deploy-detection")
+        need_mmdeploy()
         model, self.cfg, meta = load_model(request.config, request.checkpoint, request.overrides)
         self.model: Any = model
         _check_heads(self.model, request.config)
@@ -198,7 +198,7 @@ class DetectorExport:
     def _write_onnx(self, file: Path) -> None:
         onnx: Any = need("onnx", "--format onnx")
         for package in _REWRITERS:
-            need(package, "--part whole of a detector", "deploy-detection")
+            need_mmdeploy(package)
         from mmdeploy.apis.onnx import export
 
         model = fold(self.model) if self.request.folded else copy.deepcopy(self.model)

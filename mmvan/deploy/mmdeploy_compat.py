@@ -10,7 +10,7 @@ from unittest import mock
 
 import torch
 
-from mmvan.deploy.packages import need
+from mmvan.deploy.packages import need_mmdeploy
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def mmdeploy_on_current_torch() -> Iterator[None]:
     Raises:
         DeployError: MMDeploy is not installed.
     """
-    need("mmdeploy.apis", "a whole detector", "deploy-detection")
+    need_mmdeploy("mmdeploy.apis")
     tracing = partial(torch.onnx.export, dynamo=False)
     # PyTorch's attribute of this name is another module than the one that is imported from.
     symbols = importlib.import_module("torch.onnx.symbolic_opset9")
