@@ -35,12 +35,14 @@ class LoadedImage:
         size: Height and width of the image as it was loaded: upright, unless the pipeline says
             otherwise.
         original: That image, RGB, uint8, shape (height, width, 3).
+        scale: By what its width and height were multiplied, before any padding.
     """
 
     path: Path
     image: NDArray[np.uint8]
     size: tuple[int, int]
     original: NDArray[np.uint8]
+    scale: tuple[float, float] = (1.0, 1.0)
 
 
 def find_images(folder: Path, option: str) -> list[Path]:
@@ -139,7 +141,8 @@ class ImageReader:
             raise DataError(f"{path} cannot be read")
         image = np.ascontiguousarray(results["img"][..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
         upright = np.ascontiguousarray(original[..., ::-1], dtype=np.uint8)
-        return LoadedImage(path, image, tuple(results["ori_shape"][:2]), upright)
+        scale = tuple(results.get("scale_factor", (1.0, 1.0)))
+        return LoadedImage(path, image, tuple(results["ori_shape"][:2]), upright, scale)
 
 
 def batches(images: Iterator[LoadedImage], size: int) -> Iterator[list[LoadedImage]]:

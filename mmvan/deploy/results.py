@@ -14,6 +14,7 @@ from rich.progress import track
 
 from mmvan.data.check.left_out import describe, files_left_out
 from mmvan.deploy.contract import Contract
+from mmvan.deploy.detection_files import DetectionWriter
 from mmvan.deploy.images import ENDINGS, ImageReader, LoadedImage, batches, find_images, stack
 from mmvan.deploy.runtimes import Array, Runtime
 from mmvan.errors import DataError, DeployError
@@ -55,7 +56,8 @@ def run_folder(runtime: Runtime, folder: Path, out: Path, batch: int) -> Summary
     """Run all images of a folder and of those below it.
 
     A classifier writes the five best classes of each image into one CSV. A segmentor writes a
-    label map and an image with the classes' colours for each image; a backbone or a detector's
+    label map and an image with the classes' colours for each image; a whole detector a
+    drawn image and a JSON file of its detections; a backbone or a detector's
     features one ``.npz`` of maps. Images that cannot be read are skipped and named.
 
     Args:
@@ -127,6 +129,8 @@ def _writer(contract: Contract, folder: Path, out: Path, files: ExitStack) -> Wr
         )
     if out.is_file():
         raise DeployError(f"--out {out} is a file; name a folder, to hold files for each image")
+    if (contract.task, contract.part) == ("detection", "whole"):
+        return DetectionWriter(contract, folder, out).write
     if contract.part == "whole":
         return lambda image, outputs: _write_mask(
             image, outputs[0], contract, out / image.path.relative_to(folder)
