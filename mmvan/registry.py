@@ -5,6 +5,7 @@ MMEngine imports this module by itself when a config names a type with the scope
 """
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -36,8 +37,13 @@ HOOKS = Registry(
     "hook",
     scope="mmvan",
     parent=MMENGINE_HOOKS,
-    locations=["mmvan.engine.adapt_checkpoint", "mmvan.engine.compilation"],
+    locations=[
+        "mmvan.engine.adapt_checkpoint",
+        "mmvan.engine.checkpoint_hook",
+        "mmvan.engine.compilation",
+    ],
 )
+LOOPS = Registry("loop", scope="mmvan", parent=MMENGINE_LOOPS, locations=["mmvan.engine.loops"])
 METRICS = Registry("metric", scope="mmvan", parent=MMENGINE_METRICS, locations=["mmvan.evaluation"])
 VISUALIZERS = Registry(
     "visualizer",

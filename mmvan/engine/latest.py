@@ -1,32 +1,77 @@
-"""The checkpoint that a run in a work directory ended with."""
+"""The checkpoint that a run in a work directory is continued from."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from mmvan.checkpoint.outline import check_checkpoint
+import torch
+from mmengine.logging import print_log
+
+from mmvan.engine.storage import archive_fault
 from mmvan.errors import CheckpointError
+
+# The best ones hold no optimizer; what begins with a dot was not finished.
+_NO_RUNS = re.compile(r"best_|\.")
 
 
 def latest_checkpoint(work_dir: str) -> str | None:
-    """The checkpoint that the last run in a work directory ended with.
+    """The newest checkpoint in a work directory whose checksums hold.
+
+    The newest is that with the highest iteration, whatever ``last_checkpoint`` says, which may have
+    been lost or be older. A line tells of those that were passed over, and why.
 
     Args:
-        work_dir: The directory that MMEngine's CheckpointHook wrote to. It may have been moved.
+        work_dir: The directory that the CheckpointHook wrote to. It may have been moved.
 
     Returns:
         str | None: The path, or None when nothing was saved there.
 
     Raises:
-        CheckpointError: The file is gone or damaged; the message lists those that are there.
+        CheckpointError: All that was saved is damaged or gone.
     """
+    passed_over = []
+    for file, fault in _candidates(Path(work_dir)):
+        fault = fault or archive_fault(file)
+        if fault is None:
+            if passed_over:
+                print_log(
+                    f"--resume: {file} is taken; passed over: {'; '.join(passed_over)}", "current"
+                )
+            return str(file)
+        passed_over.append(f"{file.name}, {fault}")
+    if passed_over:
+        raise CheckpointError(
+            f"--resume: no checkpoint in {work_dir} can be used: {'; '.join(passed_over)}. Name "
+            "another one by --resume PATH, or start anew without --resume"
+        )
     pointer = Path(work_dir, "last_checkpoint")
-    if not pointer.is_file():
-        return None
-    stated = Path(pointer.read_text().strip())
-    found = stated if stated.is_file() else Path(work_dir, stated.name)
+    if pointer.is_file():
+        raise CheckpointError(
+            f"--resume: {pointer} names {pointer.read_text().strip() or 'nothing'}, but there is "
+            f"no checkpoint in {work_dir}. Name one by --resume PATH, or remove {pointer}"
+        )
+    return None
+
+
+def _candidates(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """The files in question, the newest first, with what is wrong with their content if anything.
+
+    Damaged ones, whose iteration is not known, come first: they are told of.
+    """
+    readable, damaged = [], []
+    for file in sorted(folder.glob("*.pth")):
+        if _NO_RUNS.match(file.name):
+            continue
+        iteration, fault = _iteration(file)
+        (damaged if fault else readable).append((iteration, file, fault))
+    for _, file, fault in [*damaged, *sorted(readable, key=lambda found: found[:2], reverse=True)]:
+        yield file, fault
+
+
+def _iteration(file: Path) -> tuple[int, str | None]:
+    """The iteration that a checkpoint was written behind; without reading its tensors."""
     try:
-        check_checkpoint(str(found), "--resume: the latest checkpoint")
-    except CheckpointError as error:
-        others = sorted(str(f) for f in Path(work_dir).glob("*.pth") if f != found)
-        there = f" Name another one by --resume PATH: {', '.join(others)}" if others else ""
-        raise CheckpointError(f"{error}{there}") from None
-    return str(found)
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        return int(checkpoint["meta"]["iter"]), None
+    except Exception as error:  # A damaged pickle can fail in any way.  # noqa: BLE001
+        return -1, f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -12,5 +12,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, by_epoch=False, begin=0, end=1501),
     dict(type="PolyLR", power=1.0, eta_min=0.0, begin=0, end=160001, by_epoch=False),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=160000, val_interval=16000)
+train_cfg = dict(type="mmvan.IterBasedTrainLoop", max_iters=160000, val_interval=16000)
 auto_scale_lr = dict(base_batch_size=16, enable=False)

@@ -4,5 +4,5 @@ optim_wrapper = dict(
 )
 # MMEngine's decay ends one step before `end`.
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=40001, by_epoch=False)]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=40000, val_interval=4000)
+train_cfg = dict(type="mmvan.IterBasedTrainLoop", max_iters=40000, val_interval=4000)
 auto_scale_lr = dict(base_batch_size=32, enable=False)

@@ -9,5 +9,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=501),
     dict(type="MultiStepLR", begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
 ]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=12, val_interval=1)
+train_cfg = dict(type="mmvan.EpochBasedTrainLoop", max_epochs=12, val_interval=1)
 auto_scale_lr = dict(base_batch_size=16, enable=False)

@@ -6,5 +6,5 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=True, begin=0, end=100, convert_to_iter_based=True)
 ]
-train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=1)
+train_cfg = dict(type="mmvan.EpochBasedTrainLoop", max_epochs=100, val_interval=1)
 auto_scale_lr = dict(base_batch_size=16, enable=False)

@@ -17,6 +17,6 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, by_epoch=True, begin=0, end=6),
     dict(type="CosineAnnealingLR", T_max=300, eta_min=1e-6, by_epoch=True, begin=0, end=301),
 ]
-train_cfg = dict(by_epoch=True, max_epochs=310, val_interval=1)
+train_cfg = dict(type="mmvan.EpochBasedTrainLoop", max_epochs=310, val_interval=1)
 auto_scale_lr = dict(base_batch_size=1024, enable=False)
 randomness = dict(seed=42)

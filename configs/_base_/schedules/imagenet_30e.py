@@ -29,5 +29,5 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=1)
+train_cfg = dict(type="mmvan.EpochBasedTrainLoop", max_epochs=30, val_interval=1)
 auto_scale_lr = dict(base_batch_size=1024, enable=False)

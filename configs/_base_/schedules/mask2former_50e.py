@@ -35,7 +35,7 @@ param_scheduler = [
 ]
 # Every 5000 iterations, and at the end.
 train_cfg = dict(
-    type="IterBasedTrainLoop",
+    type="mmvan.IterBasedTrainLoop",
     max_iters=368750,
     val_interval=5000,
     dynamic_intervals=[(365001, 368750)],

@@ -1,0 +1,173 @@
+"""What a run has in memory that MMEngine's checkpoints leave out.
+
+Of every process: the buffers of the model and of its average, such as BatchNorm's statistics, which
+differ between processes while MMEngine saves those of the first; and gradients that wait for more
+batches to be added. Of the run: what hooks count, by which operators it computes, and what of the
+data it has had.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.hooks import EarlyStoppingHook, EMAHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmvan.ops.backends import requested_backend
+
+# Counters of MMEngine's hooks that it forgets; other hooks may have `state_dict` themselves.
+_COUNTERS: Mapping[type, tuple[str, ...]] = {EarlyStoppingHook: ("wait_count", "best_score")}
+
+
+class RunState:
+    """Gathers the state of all processes before a checkpoint, and gives it back on resume.
+
+    Attributes:
+        gathered: What goes into the checkpoint: tensors and plain values alone.
+        loaded: What came from the checkpoint that is resumed, or None.
+    """
+
+    def __init__(self) -> None:
+        self.gathered: dict[str, Any] = {}
+        self.loaded: dict[str, Any] | None = None
+
+    def gather(self, runner: Runner) -> None:
+        """Collect the state; every process calls it."""
+        own = {"buffers": _buffers(runner), "gradients": _gradients(_plain_model(runner))}
+        states = {_name_of(hook): _hook_state(hook) for hook in runner.hooks}
+        self.gathered = {
+            "ranks": all_gather_object(own) if get_world_size() > 1 else [own],
+            "hooks": {name: state for name, state in states.items() if state},
+            "arithmetic": _arithmetic(runner),
+        }
+
+    def add_position(self, runner: Runner, meta: Mapping[str, Any]) -> None:
+        """Note what of the data a checkpoint has behind it; ``meta`` is the checkpoint's."""
+        loop = runner.train_loop
+        if hasattr(loop, "batches_done"):
+            self.gathered["batches_done"] = loop.batches_done(meta["epoch"], meta["iter"])
+            self.gathered["batch_size"] = _batch_size(runner)
+
+    def restore(self, runner: Runner) -> None:
+        """Give back what was loaded, once; without a resumed run nothing is done.
+
+        With another number of processes or another batch than before, what belongs to single
+        processes is left out, and a line says so.
+        """
+        loaded, self.loaded = self.loaded, None
+        if loaded is None or not runner.iter:
+            return
+        for hook in runner.hooks:
+            _restore_hook(hook, loaded["hooks"].get(_name_of(hook), {}))
+        _compare(runner, loaded["arithmetic"], _arithmetic(runner))
+        if _continue_data(runner, loaded):
+            return
+        own = loaded["ranks"][get_rank()]
+        for module, buffers in zip(_modules(runner), own["buffers"], strict=False):
+            _copy(dict(module.named_buffers()), buffers)
+        parameters = dict(_plain_model(runner).named_parameters())
+        for name, gradient in own["gradients"].items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+
+
+def _continue_data(runner: Runner, loaded: Mapping[str, Any]) -> bool:
+    """Go on behind what was had by other processes or in other batches; False if they are the same.
+
+    The samplers give sample i to process i modulo their number, so that what all processes had
+    together is the beginning of one order, whatever their number.
+    """
+    before = (len(loaded["ranks"]), loaded.get("batch_size"))
+    now = (get_world_size(), _batch_size(runner) if before[1] else None)
+    if before == now:
+        return False
+    if before[1] and now[1]:
+        samples = loaded["batches_done"] * before[0] * before[1]
+        runner.train_loop.continue_after(samples)
+        again = samples % now[0]
+        repeated = f" ({again} of them come twice)" if again else ""
+        runner.logger.warning(
+            f"resumed in {now[0]} processes x batch {now[1]} a run in {before[0]} x {before[1]}: "
+            f"it goes on behind the {samples} samples that were had{repeated}, but its numbers are "
+            "not those of an uninterrupted run"
+        )
+    return True
+
+
+def _batch_size(runner: Runner) -> int | None:
+    return getattr(runner.train_dataloader.batch_sampler, "batch_size", None)
+
+
+def _plain_model(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _modules(runner: Runner) -> list[nn.Module]:
+    averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+    return [_plain_model(runner), *averages]
+
+
+def _buffers(runner: Runner) -> list[dict[str, Tensor]]:
+    return [
+        {name: buffer.detach().cpu().clone() for name, buffer in module.named_buffers()}
+        for module in _modules(runner)
+    ]
+
+
+def _gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Those between two steps of the optimizer; after a step there are none."""
+    return {
+        name: parameter.grad.detach().cpu().clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def _copy(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
+    for name, source in sources.items():
+        if name in targets and targets[name].shape == source.shape:
+            targets[name].copy_(source)
+
+
+def _name_of(hook: Any) -> str:
+    return f"{type(hook).__module__}.{type(hook).__qualname__}"
+
+
+def _hook_state(hook: Any) -> dict[str, Any]:
+    if hasattr(hook, "state_dict"):
+        return dict(hook.state_dict())
+    names = next((names for kind, names in _COUNTERS.items() if isinstance(hook, kind)), ())
+    return {name: getattr(hook, name) for name in names}
+
+
+def _restore_hook(hook: Any, state: Mapping[str, Any]) -> None:
+    if state and hasattr(hook, "load_state_dict"):
+        hook.load_state_dict(state)
+        return
+    for name, value in state.items():
+        setattr(hook, name, value)
+
+
+def _arithmetic(runner: Runner) -> dict[str, str]:
+    """What decides the last bits of a result."""
+    device = next(runner.model.parameters()).device
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else torch.backends.cpu.get_cpu_capability()
+    return {
+        "device": f"{device.type} {name}",
+        "torch": str(torch.__version__),
+        "operators": str(requested_backend()),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _compare(runner: Runner, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    differing = [key for key in now if now[key] != before.get(key)]
+    if differing:
+        listed = ", ".join(f"{key} {now[key]} instead of {before.get(key)}" for key in differing)
+        runner.logger.warning(
+            f"the run is continued with {listed}: its numbers may differ from those of an "
+            "uninterrupted run in the last digits"
+        )
