@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mmdet.models
+import mmengine.config.config
 import mmpretrain.models
 import mmseg.models
 import torch
@@ -37,7 +38,8 @@ _SAMPLE_CONFIGS = {
     "segmentation": "segmentation/van_t_fpn_sample.py",
 }
 # Training and validation images; of each of ten classes for classification.
-_DATASETS = {"cls": (2, 1), "det": (12, 3), "seg": (10, 3)}
+_DATASETS = {"cls": (2, 1), "det": (8, 2), "seg": (10, 2)}
+_SCALE = (112, 96)  # Of the images of detection and segmentation.
 _ARCH = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "ffn_ratios": [2, 2, 2, 2]}
 _SHARED: dict[str, Any] = {
     "model.backbone.arch": {"_delete_": True, **_ARCH},
@@ -63,6 +65,8 @@ _OF_TASK: dict[str, dict[str, Any]] = {
     "detection": {
         "model.neck.in_channels": [8, 16, 24, 32],
         "model.neck.out_channels": 16,
+        "model.train_cfg.rpn_proposal.nms_pre": 100,
+        "model.test_cfg.rpn.nms_pre": 100,
         "model.rpn_head.in_channels": 16,
         "model.rpn_head.feat_channels": 16,
         "model.roi_head.bbox_roi_extractor.out_channels": 16,
@@ -81,6 +85,8 @@ _OF_TASK: dict[str, dict[str, Any]] = {
         "model.decode_head.in_channels": [16] * 4,
         "model.decode_head.channels": 16,
         "train_dataloader.batch_size": 1,
+        "model.data_preprocessor.size": (80, 80),
+        "train_dataloader.dataset.pipeline.3.crop_size": (80, 80),
         "train_cfg.max_iters": 16,
         "train_cfg.val_interval": 8,
         "default_hooks.checkpoint.save_best": "mIoU",
@@ -174,6 +180,10 @@ def write_config(
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.num_workers = workers
         loader.persistent_workers = workers > 0
+    for dataset in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset):
+        for transform in dataset.pipeline:
+            if transform.type in ("Resize", "RandomResize"):
+                transform.scale = _SCALE
     cfg.default_hooks.checkpoint.type = _CHECKPOINT_HOOKS[ours]
     loop = "EpochBasedTrainLoop" if "max_epochs" in cfg.train_cfg else "IterBasedTrainLoop"
     cfg.train_cfg.pop("by_epoch", None)
@@ -285,6 +295,8 @@ class Run:
         sys.stdout = os.fdopen(1, "w", closefd=False)
         sys.stderr = os.fdopen(2, "w", closefd=False)
         torch.set_num_threads(1)
+        # Indenting the config takes a second of each start and of each checkpoint.
+        mmengine.config.config.FormatCode = lambda text, **_: (text, False)
         os.environ.update(self.environment)
         launcher: tuple[str, ...] = ()
         if self.ranks > 1:
