@@ -118,20 +118,13 @@ def _interrupt_until_done(
         before = max(saved_iterations(run.work_dir), default=0)
         run.start()
         if _wait_for_a_moment(run, duration, rng):
-            break
+            return
         tally.phases[run.phase()] += 1
         run.kill()
         after = max(saved_iterations(run.work_dir), default=0)
         if after < before:
             tally.lost.append(f"{run.work_dir}: iteration {before}, then {after}")
-    if run.pids or not _is_complete(run):
-        if not run.pids:
-            run.start()
-        run.wait()
-
-
-def _is_complete(run: Run) -> bool:
-    return run.ended() and run.phase() == Phase.ENDING
+    run.start().wait()
 
 
 def _wait_for_a_moment(run: Run, duration: float, rng: random.Random) -> bool:
@@ -170,6 +163,25 @@ def _row(name: str, tally: Tally) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def soak_all(settings: list[Setting], kills: int, folder: Path, seed: int) -> dict[Setting, Tally]:
+    """Soak every setting with its share of the kills.
+
+    Args:
+        settings: The kinds of runs.
+        kills: In all.
+        folder: For datasets and work directories.
+        seed: Of the moments.
+    """
+    rng = random.Random(seed)
+    make_datasets(folder / "data")
+    tallies: dict[Setting, Tally] = {}
+    for number, setting in enumerate(settings):
+        left = kills - sum(tally.kills for tally in tallies.values())
+        tallies[setting] = soak(setting, -(-left // (len(settings) - number)), folder, rng)
+        print(_row(str(setting), tallies[setting]), flush=True)
+    return tallies
+
+
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Kill trainings at random and compare their ends.")
@@ -178,6 +190,7 @@ def parse_args() -> argparse.Namespace:
     add("--task", choices=TASKS, action="append", help="this task only; may be repeated")
     add("--ranks", type=int, action="append", help="processes (default: 1 and 2)")
     add("--workers", type=int, action="append", help="loader processes (default: 0 and 2)")
+    add("--folder", type=Path, help="keep the work directories here (default: a temporary one)")
     add("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     return parser.parse_args()
 
@@ -191,15 +204,8 @@ def main() -> int:
             args.task or TASKS, args.ranks or (1, 2), args.workers or (0, 2)
         )
     ]
-    rng = random.Random(args.seed)
-    tallies: dict[Setting, Tally] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_datasets(folder / "data")
-        for number, setting in enumerate(settings):
-            left = args.kills - sum(tally.kills for tally in tallies.values())
-            tallies[setting] = soak(setting, -(-left // (len(settings) - number)), folder, rng)
-            print(_row(str(setting), tallies[setting]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tallies = soak_all(settings, args.kills, args.folder or Path(folder), args.seed)
     print(report(tallies))
     return int(any(tally.lost or tally.different for tally in tallies.values()))
 
