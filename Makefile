@@ -1,10 +1,11 @@
 # Options: FAMILY=official|onedl, PYTHON=python3.11, TESTS="tests/ops tests/models", ARGS="-k name"
-FAMILY ?= official
 PYTHON ?= python3
 TESTS ?= tests
 ARGS ?=
+# Without FAMILY the official packages where this Python can have them, else the maintained forks.
+CHOSEN := $(or $(FAMILY),$(shell $(PYTHON) tools/setup_env.py --show-family 2>/dev/null))
 
-VENV := $(if $(filter onedl,$(FAMILY)),.venv-onedl,.venv)
+VENV := $(if $(filter onedl,$(CHOSEN)),.venv-onedl,.venv)
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test smoke lint doctor clean distclean
@@ -14,7 +15,9 @@ help: ## Show this list
 	@head -n 1 $(MAKEFILE_LIST) | cut -c 3-
 
 setup: ## Make or renew the environment (only when something changed)
-	@$(PYTHON) tools/setup_env.py --family $(FAMILY)
+	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON): install it" \
+	  "(apt-get install python3 python3-venv python3-dev), or name one: make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) tools/setup_env.py --family $(or $(FAMILY),auto)
 
 demo: setup ## Train, evaluate and draw all three tasks on generated data
 	$(BIN)/python tools/demo.py $(ARGS)

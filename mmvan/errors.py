@@ -27,6 +27,10 @@ class ConfigError(UserError):
     """A config file or a command-line option that cannot work."""
 
 
+class TrainingError(UserError):
+    """A training that cannot go on, such as one whose loss is not a number."""
+
+
 class DeviceError(UserError):
     """A device that was asked for and is not there."""
 

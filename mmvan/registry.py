@@ -4,6 +4,7 @@ MMEngine imports this module by itself when a config names a type with the scope
 ``type='mmvan.VAN'``; the locations below are imported when a type is first looked up.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -20,6 +21,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope="mmvan",
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=["mmvan.engine.layer_decay"],
+)
+DATASETS = Registry(
+    "dataset", scope="mmvan", parent=MMENGINE_DATASETS, locations=["mmvan.data.tolerant"]
 )
 TRANSFORMS = Registry(
     "transform",
@@ -39,8 +43,12 @@ HOOKS = Registry(
     parent=MMENGINE_HOOKS,
     locations=[
         "mmvan.engine.adapt_checkpoint",
+        "mmvan.engine.bad_data",
         "mmvan.engine.checkpoint_hook",
         "mmvan.engine.compilation",
+        "mmvan.engine.nan_guard",
+        "mmvan.engine.signal_hook",
+        "mmvan.tune.hook",
     ],
 )
 LOOPS = Registry("loop", scope="mmvan", parent=MMENGINE_LOOPS, locations=["mmvan.engine.loops"])

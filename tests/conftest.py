@@ -1,5 +1,6 @@
 """Settings for the whole suite."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,8 @@ from mmengine.registry import DefaultScope
 
 # The suite runs in parallel; more threads than cores make tiny operators wait for each other.
 torch.set_num_threads(1)
+# Neither the tests nor the commands that they start measure operators, or use what was measured.
+os.environ["MMVAN_TUNE"] = "0"
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from mmvan.engine.children import end_on_sigterm, started
 from mmvan.visualization.curves import plot_curves, read_log
 from mmvan.visualization.sheet import make_sheet
 
@@ -88,16 +89,15 @@ def run(command: list[str], log: Path) -> None:
         SystemExit: If the command fails, after the end of its log was printed.
     """
     print(f"\n$ {shlex.join(command)}    (log: {log})", flush=True)
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with log.open("w") as file, started(command, **pipes) as process:
         assert process.stdout is not None
         for line in process.stdout:
             file.write(line)
             if match := PROGRESS.search(line):
                 print(f"  {match[0].strip()}", flush=True)
-    if process.wait():
+        status = process.wait()
+    if status:
         end = "".join(log.read_text().splitlines(keepends=True)[-25:])
         raise SystemExit(f"{end}\nThe command above failed; its log is {log}")
 
@@ -155,6 +155,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("work_dirs/demo"), help="results go here")
     out: Path = parser.parse_args().out
+    end_on_sigterm()
     out.mkdir(parents=True, exist_ok=True)
     gpus = torch.cuda.device_count()
     # Without a GPU two processes of one thread beat one of two, and show data parallelism.

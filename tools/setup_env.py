@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Sets up a virtual environment with everything that mmvan needs, mmcv's operators included.
 
-    python3 tools/setup_env.py                    # .venv, the official OpenMMLab packages
+    python3 tools/setup_env.py                    # the family that this Python can have
+    python3 tools/setup_env.py --family official  # .venv, the official OpenMMLab packages
     python3 tools/setup_env.py --family onedl     # .venv-onedl, the maintained forks
 
 What is installed, and why, stands in `pyproject.toml`. A second call returns at once unless
@@ -24,15 +25,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from env_setup.machine import Torch, probe_torch, require_disk, supported_pythons
-from env_setup.mmcv import MmcvRequest, choose_device, install_mmcv
+from env_setup.family import VENVS, choose_family, use_supported_python
+from env_setup.machine import Torch, probe_torch, require_disk
+from env_setup.mmcv import MmcvRequest, choose_device, has_wheel, install_mmcv
 from env_setup.pins import find_pin, read_project, select_pins
+from env_setup.prerequisites import require_system
 from env_setup.shell import SetupError, Shell, say, show_seconds
 from env_setup.torchvision import install_torchvision
 
 ROOT = Path(__file__).resolve().parent.parent
-MINORS = (12, 11, 10)  # NumPy 1.26, which the official mmcv needs, has wheels up to Python 3.12.
-VENVS = {"official": ".venv", "onedl": ".venv-onedl"}
 MMCV = {"official": "mmcv", "onedl": "onedl-mmcv"}
 DISK_GIB = 4  # The CPU environment takes less than 3, unpacking and compiling about 1 more.
 
@@ -42,22 +43,29 @@ class Options:
     """The command line; `parse_options` tells what each means."""
 
     family: str
+    reason: str
     venv: Path
     torch: str | None
     torch_index: str | None
     wheelhouse: Path | None
     extras: tuple[str, ...]
     ops: str
+    show_family: bool
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Reads the command line.
 
     Raises:
-        SetupError: the wheelhouse is not a folder.
+        SetupError: the wheelhouse is not a folder, or no Python here can have the family.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--family", choices=sorted(VENVS), default="official")
+    parser.add_argument(
+        "--family",
+        choices=("auto", *sorted(VENVS)),
+        default="auto",
+        help="auto: official up to Python 3.12, else onedl",
+    )
     parser.add_argument("--venv", type=Path, help="folder (default: .venv or .venv-onedl)")
     parser.add_argument("--torch", metavar="SPEC", help="another torch, such as torch==2.11.0")
     parser.add_argument("--torch-index", metavar="URL", help="additional package index for torch")
@@ -76,7 +84,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         default="auto",
         help="mmcv's operators; auto: CUDA if torch has CUDA and nvcc or a GPU is there",
     )
+    parser.add_argument(
+        "--show-family", action="store_true", help="print the family that would be installed"
+    )
     values = vars(parser.parse_args(arguments))
+    use_supported_python(values["family"])
+    values["family"], values["reason"] = choose_family(values["family"], sys.version_info[1])
     values["venv"] = (values["venv"] or ROOT / VENVS[values["family"]]).absolute()
     values["extras"] = tuple(filter(None, values["extras"].split(",")))
     if values["wheelhouse"] and not values["wheelhouse"].is_dir():
@@ -89,7 +102,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 def stamp(project: Mapping[str, Any], options: Options) -> str:
     """Returns a digest of everything that the environment depends on."""
-    settings = {key: value for key, value in asdict(options).items() if key != "wheelhouse"}
+    told = ("wheelhouse", "reason", "show_family")  # They change nothing that is installed.
+    settings = {key: value for key, value in asdict(options).items() if key not in told}
     parts = [project, settings, sys.version_info[:2], ROOT]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for file in (
@@ -137,6 +151,15 @@ class Setup:
             ("mmvan itself, editable", self.install_project),
             ("test of all parts by python -m mmvan.doctor", self.run_doctor),
         ]
+
+    def require_system(self) -> None:
+        """Checks what the system must offer, before anything long starts.
+
+        Raises:
+            SetupError: something is missing; the message has the command that installs it.
+        """
+        ready = has_wheel(self.mmcv, self.options.wheelhouse)
+        require_system(compiles=not ready)
 
     def make_venv(self) -> None:
         """Creates the environment; one of another Python version, or a broken one, is replaced.
@@ -199,25 +222,6 @@ class Setup:
         self.shell.run("doctor", *doctor, on_line=lambda line: print(line, end="", flush=True))
 
 
-def use_supported_python() -> None:
-    """Starts anew under a supported Python if this one is not.
-
-    Raises:
-        SetupError: there is none.
-    """
-    if sys.version_info[:2] in [(3, minor) for minor in MINORS]:
-        return
-    this = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
-    found = supported_pythons(MINORS)
-    if not found:
-        raise SetupError(
-            f"{this} is not supported and PATH has no python3.10, python3.11 or python3.12: "
-            "install one of them and name it by `make PYTHON=...`"
-        )
-    print(f"{this} is not supported: {found[0]} is used", flush=True)
-    os.execv(found[0], [found[0], *sys.argv])
-
-
 def run_steps(steps: Sequence[tuple[str, Callable[[], None]]]) -> None:
     """Runs the steps and shows how long each took.
 
@@ -237,8 +241,10 @@ def run_steps(steps: Sequence[tuple[str, Callable[[], None]]]) -> None:
 def main() -> int:
     """Runs the setup; returns the exit status."""
     try:
-        use_supported_python()
         options = parse_options()
+        if options.show_family:
+            print(options.family)
+            return 0
         project = read_project(ROOT / "pyproject.toml")
         mark, current = options.venv / "setup" / "stamp", stamp(project, options)
         if mark.exists() and mark.read_text(encoding="ascii") == current:
@@ -246,10 +252,13 @@ def main() -> int:
             return 0
         mark.unlink(missing_ok=True)
         start = time.monotonic()
-        run_steps(Setup(options, project).steps())
+        print(options.reason, flush=True)
+        setup = Setup(options, project)
+        setup.require_system()
+        run_steps(setup.steps())
         mark.write_text(current, encoding="ascii")
     except SetupError as error:
-        print(f"\nSet-up failed: {error}", file=sys.stderr)
+        print(f"\nSetup failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted; the same command goes on where this one stopped.", file=sys.stderr)

@@ -8,7 +8,7 @@ from mmvan.engine.config import load_config
 from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
 from mmvan.engine.processes import read_processes
-from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir
+from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir, tune_operators
 from mmvan.engine.testing import add_testing_options, apply_testing_options
 
 NEEDS = ("model", "test_dataloader", "test_cfg", "test_evaluator")
@@ -34,6 +34,8 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options, NEEDS)
     set_work_dir(cfg, args.work_dir)
     apply_testing_options(cfg, args, processes)
+    if not args.no_tune:
+        tune_operators(cfg)
     if device == "cpu":  # Training was not measured faster by it.
         keep_freed_memory()
     prepare(cfg, processes, device, training=False, check_data=not args.skip_data_check)

@@ -4,10 +4,12 @@ import argparse
 
 from mmvan.checkpoint.trust import trust_pickles
 from mmvan.engine.config import load_config
+from mmvan.engine.determinism import finish_determinism
 from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
 from mmvan.engine.processes import read_processes
-from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir
+from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir, tune_operators
+from mmvan.engine.signal_hook import stop_at_signals
 from mmvan.engine.training import add_training_options, apply_training_options
 
 NEEDS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -31,8 +33,14 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options, NEEDS)
     set_work_dir(cfg, args.work_dir)
     apply_training_options(cfg, args, processes, device)
+    if not args.no_tune:
+        tune_operators(cfg)
     prepare(cfg, processes, device, training=True, check_data=not args.skip_data_check)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    if args.deterministic:
+        finish_determinism(cfg, args.deterministic, processes, device)
+    stop_at_signals(runner)
+    runner.train()
 
 
 if __name__ == "__main__":

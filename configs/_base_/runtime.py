@@ -9,8 +9,14 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     adapt_checkpoint=dict(type="mmvan.AdaptCheckpointHook"),
 )
-# BatchNorm's statistics are averaged over the processes before they are saved or evaluated with.
-custom_hooks = [dict(type="SyncBuffersHook")]
+custom_hooks = [
+    # Averages BatchNorm's statistics over the processes before they are saved or evaluated with.
+    dict(type="SyncBuffersHook"),
+    # Ends the run before a step whose loss or gradients are not finite, and explains it.
+    dict(type="mmvan.NaNGuardHook"),
+    # Replaces bad samples in training, counts and reports them; evaluation refuses them.
+    dict(type="mmvan.BadDataHook"),
+]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),

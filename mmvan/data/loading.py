@@ -12,6 +12,7 @@ from mmengine.fileio import get
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from mmvan.data.faults import BadSampleError, no_range
 from mmvan.errors import ConfigError, DataError, did_you_mean
 from mmvan.registry import TRANSFORMS
 
@@ -89,7 +90,7 @@ class LoadImage(BaseTransform):
             self._refuse_places(results)
         path = results["img_path"]
         try:
-            image, whole = self._read(get(path, self.backend_args))
+            image, whole = self._read(path, get(path, self.backend_args))
         except (OSError, SyntaxError) as error:  # Pillow reports broken headers by either.
             raise DataError(
                 f"{path} cannot be loaded: {error}. Replace the file, or take it out of the data "
@@ -97,9 +98,12 @@ class LoadImage(BaseTransform):
             ) from error
         return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": whole}
 
-    def _read(self, content: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    def _read(self, path: str, content: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """The image, and height and width that it has when it is decoded whole."""
         header = Image.open(BytesIO(content))
+        fault = no_range(path, header.mode)
+        if fault:
+            raise BadSampleError(fault)
         if self._is_plain(header, content):
             image = self._decode_jpeg(content, self._reduction(header))
             if image is not None:

@@ -1,15 +1,16 @@
 """The options of ``tools/train.py`` and what each changes in a config."""
 
 import argparse
-import os
 from typing import Any
 
 from mmengine.config import Config
 
 from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.engine.accumulation import AUTO, accumulate_gradients
+from mmvan.engine.determinism import MODES, use_deterministic_algorithms
 from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.processes import Processes
+from mmvan.engine.tracking import TRACKERS, use_trackers
 from mmvan.errors import ConfigError
 
 # timm's default (timm.utils.ModelEmaV2), with which the paper's models were averaged.
@@ -56,11 +57,21 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "GPUs: on CPUs it was measured slower than without",
     )
     add("--no-validate", action="store_true", help="do not evaluate during training")
+    add(
+        "--tracker",
+        nargs="+",
+        choices=tuple(TRACKERS),
+        metavar="NAME",
+        help=f"also log to {', '.join(TRACKERS)} (one or several; the package must be installed)",
+    )
     add("--seed", type=int, help="seed of everything random (default: drawn and logged)")
     add(
         "--deterministic",
-        action="store_true",
-        help="equal results for equal seeds; an operator that cannot raises an error",
+        nargs="?",
+        choices=MODES,
+        const=MODES[0],
+        help="equal results for equal seeds; an operator that cannot raises an error, or is named "
+        "in a warning (--deterministic warn)",
     )
 
 
@@ -95,6 +106,8 @@ def apply_training_options(
         accumulate_gradients(cfg, args.accumulate, processes)
     if args.compile:
         _compile_backbone(cfg)
+    if args.tracker:
+        use_trackers(cfg, args.tracker)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     _set_randomness(cfg, args.seed, args.deterministic)
@@ -199,11 +212,8 @@ def _scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr = {**settings, "enable": True}
 
 
-def _set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
-    settings = {} if seed is None else {"seed": seed}
+def _set_randomness(cfg: Config, seed: int | None, deterministic: str | None) -> None:
+    if seed is not None:
+        cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
     if deterministic:
-        # cuBLAS is deterministic only with a workspace of a fixed size (NVIDIA's documentation).
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        settings["deterministic"] = True
-    if settings:
-        cfg.randomness = {**(cfg.get("randomness") or {}), **settings}
+        use_deterministic_algorithms(cfg)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mmvan import leaderboard
+from mmvan.engine.children import end_on_sigterm
 from mmvan.engine.errors import run_command
 from mmvan.leaderboard.audit_command import add_audit
 from mmvan.leaderboard.run_command import add_run
@@ -23,4 +24,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     run_command(main)

@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from mmvan.checkpoint.download import sha256_of
 from mmvan.checkpoint.schemes import locate
+from mmvan.engine.children import started
 from mmvan.engine.config import load_config
 from mmvan.errors import CheckpointError, DataError
 from mmvan.leaderboard.plan import Evaluation
@@ -157,18 +158,17 @@ def _run(
     command += ["--work-dir", str(work_dir), *(["--tta"] if evaluation.multi_scale else [])]
     before = set(_results(work_dir))
     log = work_dir / "output.log"
-    with log.open("w") as stream:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHON": sys.executable},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+    streams = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+    environment = {**os.environ, "PYTHON": sys.executable}
+    with (
+        log.open("w") as stream,
+        started(command, env=environment, stdout=stream, **streams) as process,
+    ):
+        status = process.wait()
     new = sorted(set(_results(work_dir)) - before)
-    if done.returncode or not new:
+    if status or not new:
         last = " ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
-        raise DataError(f"the test command ended with {done.returncode}: {last} ({log})")
+        raise DataError(f"the test command ended with {status}: {last} ({log})")
     return json.loads(new[-1].read_text())
 
 

@@ -17,6 +17,7 @@ from mmvan.checkpoint.pretrained import InitCfg, load_wholly
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_block
 from mmvan.models.layers import Block, LayerNorm2d
+from mmvan.ops.choice import prefers_channels_last
 from mmvan.registry import MODELS
 
 
@@ -103,9 +104,9 @@ class VAN(BaseModule):
             outputs of the 1x1 convolutions and computes what lies between them again; True keeps
             the inputs of the blocks alone and computes the blocks again.
         channels_last: Work in channels_last inside and return contiguous maps, because mmcv's
-            RoIAlign reads any other layout wrongly. ``auto`` does so on CPUs, where it was measured
-            faster (`benchmarks/README.md`). Otherwise the layout of the input is kept, and in
-            traced and exported graphs always.
+            RoIAlign reads any other layout wrongly. ``auto`` does so where ``mmvan.TuneHook`` found
+            it faster; where nothing was measured, on CPUs (`benchmarks/README.md`). Otherwise the
+            layout of the input is kept, and in traced and exported graphs always.
         init_cfg: As for any MMEngine module. ``type="Pretrained"`` loads every tensor of the
             backbone, from any layout and address (`docs/checkpoints.md`), or raises an error.
 
@@ -312,7 +313,7 @@ def _converts_layout(channels_last: bool | Literal["auto"], x: Tensor) -> bool:
     """
     if torch.jit.is_tracing() or torch.compiler.is_exporting():  # type: ignore[attr-defined]
         return False
-    return x.device.type == "cpu" if channels_last == "auto" else channels_last
+    return prefers_channels_last(x) if channels_last == "auto" else channels_last
 
 
 def _check_out_indices(out_indices: Sequence[int] | None, num_stages: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ Triton, where it is asked for, is imported when the first of its kernels runs.
 
 from mmvan.ops.attention import large_kernel_attention
 from mmvan.ops.backends import BACKENDS, kernels_are_fused, requested_backend, use_backend
+from mmvan.ops.choice import describe_choice, restore_choice
 from mmvan.ops.depthwise import DepthwiseConv2d, depthwise_conv2d
 from mmvan.ops.feed_forward import depthwise_gelu
 
@@ -13,8 +14,10 @@ __all__ = [
     "DepthwiseConv2d",
     "depthwise_conv2d",
     "depthwise_gelu",
+    "describe_choice",
     "kernels_are_fused",
     "large_kernel_attention",
     "requested_backend",
+    "restore_choice",
     "use_backend",
 ]

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import BACKENDS, KERNELS, Backend, choose_backend, native_is_faster
+from mmvan.ops.backends import BACKENDS, KERNELS, Backend, choose_backend, own_choice
 from mmvan.ops.depthwise import depthwise_conv2d, phase_split_is_faster
 from mmvan.ops.library import depthwise_pair
 
@@ -46,11 +46,8 @@ def large_kernel_attention(
         ModelError: There is no such backend, or it cannot compute this.
     """
     narrow = to_autocast_type(x)
-    automatic: Backend = "torch"
-    if native_is_faster(narrow, dw_weight, dw_d_weight):
-        automatic = "native"
-    elif phase_split_is_faster(x, dw_d_weight, dilation):
-        automatic = "phase_split"
+    rule: Backend = "phase_split" if phase_split_is_faster(x, dw_d_weight, dilation) else "torch"
+    automatic = own_choice(narrow, dw_weight, dw_d_weight, offers=OFFERS, otherwise=rule)
     chosen = choose_backend("large_kernel_attention", narrow, OFFERS, automatic, backend)
     if chosen in KERNELS:
         attn = depthwise_pair(narrow, dw_weight, dw_bias, dw_d_weight, dw_d_bias, dilation, chosen)

@@ -1,10 +1,11 @@
 """Which implementation of an operator runs.
 
 In this order: the ``backend`` argument of the operator, :func:`use_backend`, the environment
-variable ``MMVAN_OPS_BACKEND`` as it was when this module was imported, and the operator's own
-choice. That is by measurement (`benchmarks/README.md`), and ``triton`` is never chosen by itself,
-because it was never measured on a GPU. An operator that lacks the backend of the two settings makes
-its own choice.
+variable ``MMVAN_OPS_BACKEND`` as it was when this module was imported, what was found fastest on
+this device (:mod:`mmvan.ops.choice`), and the operator's own rule. That is by measurement
+(`benchmarks/README.md`), and ``triton`` is never chosen by it, because it was never measured on a
+GPU. An operator that lacks the backend of the two settings, and an input that the fastest backend
+cannot compute, are left to the rule.
 
 A graph that is recorded (TorchScript, ONNX, ``torch.export``) holds plain PyTorch operators
 whatever was asked for. A model under ``torch.compile`` is compiled again when the setting changes.
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mmvan.errors import ModelError, did_you_mean
+from mmvan.ops.choice import chosen
 from mmvan.ops.native.support import build_fault, supports
 
 Backend = Literal["torch", "phase_split", "native", "triton"]
@@ -27,6 +29,8 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 # Those with kernels of their own, which span several modules of a model.
 KERNELS: tuple[Backend, ...] = ("native", "triton")
 VARIABLE = "MMVAN_OPS_BACKEND"
+# As PyTorch sees the processor, and as ATEN_CPU_CAPABILITY may limit it.
+HAS_WIDE_VECTORS = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 _logger = logging.getLogger(__name__)
 _reported: set[tuple[str, Backend, str, torch.dtype]] = set()
@@ -78,19 +82,45 @@ def kernels_are_fused(x: Tensor, *modules: nn.Module) -> bool:
         return False
     setting = requested_backend()
     if setting is None:
-        return native_is_faster(x, *_depthwise_weights(modules)) and not any(
-            map(_has_hooks, modules)
-        )
+        backend = own_choice(x, *_depthwise_weights(modules), offers=BACKENDS)
+        return backend in KERNELS and not any(map(_has_hooks, modules))
     return setting in KERNELS
+
+
+def own_choice(
+    x: Tensor, *weights: Tensor, offers: tuple[Backend, ...], otherwise: Backend = "torch"
+) -> Backend:
+    """What an operator runs where nobody asks for a backend.
+
+    Args:
+        x: The input.
+        weights: Of the depthwise convolutions.
+        offers: What the operator has.
+        otherwise: What its rule says where the C operators are out of the question.
+    """
+    choice = chosen(x.device.type)
+    if choice is None:
+        native = "native" in offers and native_is_faster(x, *weights)
+        return "native" if native else otherwise
+    backend = _checked("the choice of operators", choice.backend, BACKENDS)
+    return backend if backend in offers and _computes(backend, x, *weights) else otherwise
+
+
+def _computes(backend: Backend, x: Tensor, *weights: Tensor) -> bool:
+    if backend == "native":
+        return supports(x, *weights) and build_fault() is None
+    return backend != "triton" or x.device.type == "cuda"
 
 
 def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
     """Whether the C operators take an input and were measured faster on its kind.
 
-    That is float32 in channels_last on CPUs.
+    That is float32 in channels_last on CPUs with AVX-512: their inner loops fill its registers.
+    With AVX2 alone they took 1.5 times as long as ``phase_split`` forward, and twice as long
+    forward and backward (`benchmarks/README.md`).
     """
     channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return channels_last and supports(x, *weights) and build_fault() is None
+    return HAS_WIDE_VECTORS and channels_last and supports(x, *weights) and build_fault() is None
 
 
 def _depthwise_weights(modules: Iterable[nn.Module]) -> list[Tensor]:

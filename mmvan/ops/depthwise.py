@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvan.errors import ModelError
-from mmvan.ops.backends import Backend, choose_backend
+from mmvan.ops.backends import Backend, choose_backend, own_choice
 
 OFFERS: tuple[Backend, ...] = ("torch", "phase_split")
 
@@ -39,7 +39,8 @@ def depthwise_conv2d(
     Raises:
         ModelError: There is no such backend.
     """
-    automatic: Backend = "phase_split" if phase_split_is_faster(x, weight, dilation) else "torch"
+    rule: Backend = "phase_split" if phase_split_is_faster(x, weight, dilation) else "torch"
+    automatic = own_choice(x, weight, offers=OFFERS, otherwise=rule)
     chosen = choose_backend("depthwise_conv2d", x, OFFERS, automatic, backend)
     if chosen == "phase_split" and _phases_are_apart(weight, dilation):
         return _phase_split(x, weight, bias, dilation)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmvan.ops import library
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import KERNELS, Backend, choose_backend, native_is_faster
+from mmvan.ops.backends import KERNELS, Backend, choose_backend, own_choice
 from mmvan.ops.depthwise import depthwise_conv2d
 
 OFFERS: tuple[Backend, ...] = ("torch", *KERNELS)
@@ -30,7 +30,7 @@ def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None 
         ModelError: There is no such backend, or it cannot compute this.
     """
     narrow = to_autocast_type(x)
-    automatic: Backend = "native" if native_is_faster(narrow, weight) else "torch"
+    automatic = own_choice(narrow, weight, offers=OFFERS)
     chosen = choose_backend("depthwise_gelu", narrow, OFFERS, automatic, backend)
     if chosen in KERNELS:
         return library.depthwise_gelu(narrow, weight, bias, chosen)

@@ -191,4 +191,5 @@ def test_randomness(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg.randomness = {"diff_rank_seed": True}
     apply(cfg, "--seed", "7", "--deterministic")
     assert cfg.randomness == {"diff_rank_seed": True, "seed": 7, "deterministic": True}
+    assert cfg.env_cfg.cudnn_benchmark is False
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

@@ -25,6 +25,12 @@ print(json.dumps([requested_backend(), *compiler]))
 """
 
 
+@pytest.fixture
+def wide_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor for which the C operators are the fastest, whatever the tests run on."""
+    monkeypatch.setattr(backends, "HAS_WIDE_VECTORS", True)
+
+
 def choose(
     offers: tuple[Backend, ...] = ALL, automatic: Backend = "torch", argument: str | None = None
 ) -> Backend:
@@ -86,6 +92,7 @@ def test_a_setting_passes_modules_for_backends_with_kernels_alone(name: Backend)
         assert kernels_are_fused(torch.rand(1, 2, 3, 3), conv) is (name in {"native", "triton"})
 
 
+@pytest.mark.usefixtures("wide_vectors")
 def test_without_a_setting_modules_are_passed_where_the_c_operators_are_faster() -> None:
     conv, x = DepthwiseConv2d(16, 3), torch.rand(1, 16, 4, 4)
     channels_last = x.contiguous(memory_format=torch.channels_last)
@@ -95,6 +102,13 @@ def test_without_a_setting_modules_are_passed_where_the_c_operators_are_faster()
         assert not kernels_are_fused(x, conv)
         assert not kernels_are_fused(channels_last.double(), conv)
         assert not kernels_are_fused(channels_last[:, :8], conv)
+
+
+def test_without_wide_vectors_the_c_operators_are_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.rand(1, 16, 4, 4).contiguous(memory_format=torch.channels_last)
+    monkeypatch.setattr(backends, "HAS_WIDE_VECTORS", False)
+    with use_backend(None):
+        assert not kernels_are_fused(x, DepthwiseConv2d(16, 3))
 
 
 def test_the_environment_variable_decides_and_no_compiler_is_imported() -> None:
@@ -146,6 +160,7 @@ def test_a_recorded_graph_holds_plain_operators_whatever_is_asked_for() -> None:
     assert len(seen) >= 2
 
 
+@pytest.mark.usefixtures("wide_vectors")
 @pytest.mark.parametrize("heard", ("dw_conv", "dw_d_conv", "pw_conv"))
 def test_modules_with_hooks_are_not_passed_without_a_setting(heard: str) -> None:
     module = LargeKernelAttention(16)

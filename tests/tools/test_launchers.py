@@ -96,7 +96,7 @@ def test_slurm_passes_everything_on(recorder: Path) -> None:
     assert words[:-1] == [
         *("<--partition=part>", "<--job-name=my job>", "<--gres=gpu:4>", "<--ntasks=16>"),
         *("<--ntasks-per-node=4>", "<--cpus-per-task=6>", "<--kill-on-bad-exit=1>"),
-        *("<--qos=high>", "<--exclusive>", f"<{recorder}/python>", "<-u>"),
+        *("<--signal=USR1@120>", "<--qos=high>", "<--exclusive>", f"<{recorder}/python>", "<-u>"),
         *(f"<{TOOLS}/train.py>", "<a b.py>", "<--resume>", "<--launcher>", "<slurm>"),
     ]
     assert 20000 <= int(words[-1].rpartition(" ")[2]) < 40000
@@ -106,6 +106,82 @@ def test_slurm_without_a_number_takes_one_node(recorder: Path) -> None:
     _, words = record("slurm_test.sh", "p", "j", "van.py", "w.pth", "--tta", path=recorder)
     assert words[2:5] == ["<--gres=gpu:8>", "<--ntasks=8>", "<--ntasks-per-node=8>"]
     assert words[-6:-1] == ["<van.py>", "<w.pth>", "<--tta>", "<--launcher>", "<slurm>"]
+
+
+def write_program(file: Path, body: str) -> None:
+    file.write_text(f"#!/usr/bin/env bash\n{body}\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+
+
+def test_slurm_goes_on_after_the_warning_before_its_limit(recorder: Path) -> None:
+    """Without a batch job, srun is started again; the third time it ends well."""
+    count = recorder / "count"
+    body = f'echo "${{@: -2}}" >>"{count}"; (($(wc -l <"{count}") < 3)) && exit 75; exit 0'
+    write_program(recorder / "srun", body)
+    status, _ = record("slurm_train.sh", "p", "j", "van.py", "1", path=recorder, SLURM_JOB_ID="")
+    assert status == 0
+    again = "slurm --resume"
+    assert count.read_text().splitlines() == ["--launcher slurm", again, "--resume --resume"]
+
+
+def test_slurm_requeues_a_batch_job(recorder: Path) -> None:
+    write_program(recorder / "srun", 'echo "$@"; exit 75')
+    write_program(recorder / "scontrol", 'echo "scontrol $*"')
+    job = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}
+    status, words = record("slurm_train.sh", "p", "j", "van.py", "1", path=recorder, **job)
+    assert status == 75
+    assert words[0].endswith("--launcher slurm --resume")
+    assert words[1:] == ["scontrol requeue 42"]
+
+
+def test_slurm_passes_a_signal_on_and_returns_the_status(recorder: Path) -> None:
+    write_program(
+        recorder / "srun", "trap 'echo ended; exit 143' TERM; echo up; while :; do sleep 0.05; done"
+    )
+    process = subprocess.Popen(
+        [str(TOOLS / "slurm_train.sh"), "p", "j", "van.py", "1"],
+        env={**os.environ, "PATH": f"{recorder}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.terminate()
+    assert process.communicate(timeout=20)[0] == "ended\n"
+    assert process.returncode == 143
+
+
+def test_nodes_that_come_and_go(recorder: Path) -> None:
+    nodes = {"RDZV_ENDPOINT": "node0:29400", "NNODES": "1:2", "MAX_RESTARTS": "5"}
+    _, words = record("dist_train.sh", "van.py", "8", path=recorder, LOCAL_ADDR="10.0.0.2", **nodes)
+    assert words[2:14] == [
+        *("<--rdzv-backend>", "<c10d>", "<--rdzv-endpoint>", "<node0:29400>"),
+        *("<--rdzv-id>", "<mmvan>", "<--nnodes>", "<1:2>", "<--max-restarts>", "<5>"),
+        *("<--local-addr>", "<10.0.0.2>"),
+    ]
+    assert words[14:16] == ["<--rdzv-conf>", "<is_host=0>"]
+    assert words[19:22] == ["<van.py>", "<--resume>", "<--launcher>"]
+    _, words = record("dist_train.sh", "van.py", "8", "--resume", "a.pth", path=recorder, **nodes)
+    assert words.count("<--resume>") == 1
+    _, words = record("dist_test.sh", "van.py", "w.pth", "8", path=recorder, **nodes)
+    assert "<--resume>" not in words
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    (
+        ({"NNODES": "1:2"}, "NNODES is '1:2'; expected a positive integer"),
+        ({"NNODES": "two", "RDZV_ENDPOINT": "a:1"}, "NNODES is 'two'; expected a number of nodes"),
+        ({"MAX_RESTARTS": "-1", "RDZV_ENDPOINT": "a:1"}, "MAX_RESTARTS is '-1'; expected an int"),
+        ({"MAX_RESTARTS": "3"}, "MAX_RESTARTS: restarts need RDZV_ENDPOINT=HOST:PORT"),
+    ),
+)
+def test_settings_of_nodes_are_checked(
+    settings: dict[str, str], message: str, recorder: Path
+) -> None:
+    status, words = record("dist_train.sh", "van.py", "8", path=recorder, **settings)
+    assert status == 2
+    assert words[0].startswith(f"error: {message}")
 
 
 @pytest.mark.slow

@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from env_setup.prerequisites import COMPILER, has_compiler, install_command
 from env_setup.shell import SetupError, Shell
 
-PROBE = """
-import json, torch
+PROBE = r"""
+import json, pathlib, re, torch
+header = pathlib.Path(torch.__file__).parent / 'include/torch/csrc/api/include/torch/all.h'
+asked = re.search(r'__cplusplus < 20(\d\d)', header.read_text()) if header.exists() else None
 gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
 print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda,
     'gpus': [torch.cuda.get_device_capability(i) for i in gpus],
-    'built_for': torch._C._cuda_getArchFlags() if torch.version.cuda else ''}))
+    'built_for': torch._C._cuda_getArchFlags() if torch.version.cuda else '',
+    'cxx': int(asked[1]) if asked else 17}))
 """
 
 
@@ -32,12 +36,14 @@ class Torch:
         cuda: such as `13.0`; None for a build without CUDA.
         gpus: compute capability of each visible GPU, such as `[[8, 0]]`.
         built_for: architectures inside, such as `sm_80 sm_90 compute_120`.
+        cxx: the C++ standard that its headers ask for, such as 17.
     """
 
     version: str
     cuda: str | None
     gpus: list[list[int]]
     built_for: str
+    cxx: int = 17
 
 
 def probe_torch(shell: Shell) -> Torch:
@@ -64,18 +70,40 @@ def find_nvcc() -> str | None:
     return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
 
 
-def require_compilers(cuda: bool) -> None:
-    """Raises SetupError if a compiler that mmcv needs is missing."""
-    if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+def nvcc_release(nvcc: str) -> str:
+    """Returns the CUDA version of a CUDA compiler, such as `13.0`, or an empty string."""
+    output = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"release (\d+\.\d+)", output)
+    return found.group(1) if found else ""
+
+
+def require_compilers(cuda: str | None) -> None:
+    """Raises SetupError if a compiler that mmcv needs is missing, or is of another CUDA.
+
+    Args:
+        cuda: the CUDA version of torch, such as `13.0`, if operators for it are compiled.
+    """
+    if not has_compiler():
         raise SetupError(
-            "mmcv must be compiled and there is no C++ compiler: install one (Debian: apt install "
-            "build-essential), or put a ready wheel into the folder that MMVAN_WHEELHOUSE names"
+            "mmcv must be compiled and there is no C++ compiler: install one "
+            f"({install_command([COMPILER])}), or put a ready wheel into the folder that "
+            "MMVAN_WHEELHOUSE names"
         )
-    if cuda and find_nvcc() is None:
+    if cuda is None:
+        return
+    nvcc = find_nvcc()
+    if nvcc is None:
         raise SetupError(
             "torch has CUDA and a GPU is here, but without nvcc mmcv's CUDA operators cannot be "
-            "compiled: install the CUDA toolkit of torch's CUDA version, put a ready wheel into "
-            "the folder that MMVAN_WHEELHOUSE names, or accept training on the CPU by --ops cpu"
+            f"compiled: install the CUDA toolkit {cuda}, put a ready wheel into the folder that "
+            "MMVAN_WHEELHOUSE names, or accept training on the CPU by --ops cpu"
+        )
+    release = nvcc_release(nvcc)
+    if release.partition(".")[0] != cuda.partition(".")[0]:
+        raise SetupError(
+            f"torch is built for CUDA {cuda} and {nvcc} for CUDA {release or '(unknown)'}: "
+            f"install the CUDA toolkit {cuda} and name it by CUDA_HOME, choose another torch by "
+            "--torch and --torch-index, or accept training on the CPU by --ops cpu"
         )
 
 

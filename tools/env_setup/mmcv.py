@@ -25,6 +25,7 @@ from env_setup.machine import (
 )
 from env_setup.pins import package_name
 from env_setup.shell import SetupError, Shell, say, show_seconds
+from env_setup.source import prepare_source
 
 # Runs an operator: wheels without operators, or linked to another torch, can install without error.
 CHECK = """
@@ -32,7 +33,7 @@ import sys, torch
 from importlib.metadata import version
 from mmcv.ops import get_compiling_cuda_version, nms
 name, wanted, device = sys.argv[1:]
-assert version(name) == wanted, f'{name} {version(name)} is installed'
+assert version(name).partition('+')[0] == wanted, f'{name} {version(name)} is installed'
 boxes = torch.tensor([[0., 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
 for where in ['cpu'] + ['cuda'] * (device == 'cuda' and torch.cuda.is_available()):
     kept = nms(boxes.to(where), torch.tensor([.9, .8, .7], device=where), 0.5)[1].tolist()
@@ -64,11 +65,32 @@ class MmcvRequest:
         return cuda_archs(self.torch) if self.device == "cuda" else None
 
     @property
+    def key(self) -> str:
+        """Name of this kind of environment, for folders."""
+        return cache_key(self.requirement, self.torch, self.archs)
+
+    @property
     def cache(self) -> Path:
         """Folder of the wheel for this torch, Python and device."""
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        key = cache_key(self.requirement, self.torch, self.archs)
-        return Path(base) / "mmvan" / "wheels" / key
+        return cache_root() / "wheels" / self.key
+
+    @property
+    def build_tree(self) -> Path:
+        """Folder that a build works in until it is done."""
+        return cache_root() / "builds" / self.key
+
+
+def cache_root() -> Path:
+    """Returns mmvan's folder in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmvan"
+
+
+def has_wheel(requirement: str, wheelhouse: Path | None) -> bool:
+    """Whether a wheel for this Python lies ready; whether it serves is seen when it is tried."""
+    name = package_name(requirement).replace("-", "_")
+    pattern = f"{name}-*-cp{sys.version_info[0]}{sys.version_info[1]}-*.whl"
+    folders = [*([wheelhouse] if wheelhouse else []), *cache_root().glob("wheels/*")]
+    return any(True for folder in folders for _ in folder.glob(pattern))
 
 
 def choose_device(choice: str, torch: Torch) -> str:
@@ -121,6 +143,7 @@ def install_mmcv(shell: Shell, request: MmcvRequest) -> None:
         if problem := try_wheel(shell, request, wheel):
             raise SetupError(f"{wheel.name} was just built and does not work: {problem}")
         store(wheel, request.cache)
+        shutil.rmtree(request.build_tree, ignore_errors=True)
     say(f"built, and kept in {request.cache}")
 
 
@@ -162,7 +185,8 @@ def build(shell: Shell, request: MmcvRequest, folder: Path) -> Path:
         SetupError: a compiler is missing, or the build failed.
     """
     archs = request.archs
-    require_compilers(cuda=archs is not None)
+    require_compilers(request.torch.cuda if archs else None)
+    tree = prepare_source(shell, request.requirement, request.torch.cxx, request.build_tree)
     env = {
         "MMCV_WITH_OPS": "1",
         # Without debugging symbols: half the time, and a wheel of 2 MB instead of 32.
@@ -173,12 +197,11 @@ def build(shell: Shell, request: MmcvRequest, folder: Path) -> Path:
         **({"TORCH_CUDA_ARCH_LIST": archs} if archs else {}),
     }
     say(f"compiling for {f'CUDA {archs}' if archs else 'the CPU'}, {env['MAX_JOBS']} job(s)")
-    # Not isolated, or pip would compile against another torch; from the sources, or pip's own
-    # cache could hand out a wheel that was once built without operators.
+    # Not isolated, or pip would compile against another torch. A second call finds the objects of
+    # the first: ninja compiles what is missing.
     arguments = ("wheel", "-v", "--no-build-isolation", "--no-deps", "--no-cache-dir")
-    source = ("--no-binary", package_name(request.requirement), request.requirement)
     progress = Progress(shell.logs / "mmcv-build.log")
-    shell.pip("mmcv-build", *arguments, "-w", folder, *source, env=env, on_line=progress)
+    shell.pip("mmcv-build", *arguments, "-w", folder, tree, env=env, on_line=progress)
     return next(folder.glob("*.whl"))
 
 

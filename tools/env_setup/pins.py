@@ -63,7 +63,13 @@ def select_pins(
     pins = {name: list(known[name]) for name in extras}
     if torch:
         pins["torch"] = [torch, torchvision_for(torch)]
+        pins = {name: free_triton(pinned) for name, pinned in pins.items()}
     return pins
+
+
+def free_triton(requirements: Sequence[str]) -> list[str]:
+    """Takes the pin off triton: another torch asks for its own release, if it is a CUDA build."""
+    return ["triton" if package_name(item) == "triton" else item for item in requirements]
 
 
 def torchvision_for(torch: str) -> str:

@@ -1,0 +1,1 @@
+"""Where a model errs: from training logs, and from the predictions that tools/test.py saves."""

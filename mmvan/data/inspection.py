@@ -1,0 +1,229 @@
+"""Steps that look at a sample before and after it is loaded, put into pipelines by the tolerant
+dataset; what a decoder or a library refuses by itself is not looked at again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from mmvan.data.faults import (
+    MAX_PIXELS,
+    PATHS,
+    BadSampleError,
+    Fault,
+    file_fault,
+    too_large,
+)
+
+__all__ = ["STEPS", "InspectFiles", "InspectInstances", "InspectMap"]
+
+_LABEL_MODES = ("1", "L", "P")
+_WIDE_LABEL_MODES = ("I", "I;16", "I;16B")
+_MAX_LABEL = 255  # mmseg's label maps are uint8
+_UPRIGHT = 1
+_FAR = 10  # times the longer side of an image; pycocotools draws all of a polygon, however long
+# What the last bytes of whole files are; others may have a tail of their own and be whole.
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+_LONGEST_END = max(map(len, _ENDS.values()))
+
+
+class InspectFiles(BaseTransform):
+    """Refuses files that a decoder would read wrongly, or not get through.
+
+    Headers and last bytes alone are read: an image beyond the limit of pixels; an image without
+    its end, which some versions of OpenCV fill with grey; a WebP that EXIF turns, which OpenCV does
+    not; a label map of colours, or of numbers that do not fit into 8 bits.
+
+    Args:
+        images: Whether to look at images, too: ``mmvan.LoadImage`` does it by itself.
+        max_pixels: The limit of pixels of an image.
+        current: Filled with what is known of the sample that is being loaded.
+    """
+
+    def __init__(
+        self, images: bool, max_pixels: int = MAX_PIXELS, current: dict[str, Any] | None = None
+    ) -> None:
+        self.images = images or max_pixels < MAX_PIXELS
+        self.current = {} if current is None else current
+        self.max_pixels = max_pixels
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Returns the results unchanged.
+
+        Raises:
+            BadSampleError: A file must not be decoded.
+            OSError: A file cannot be read.
+        """
+        self.current.clear()
+        self.current.update(results)
+        for key in PATHS if self.images else PATHS[1:]:
+            path = results.get(key)
+            if path and "://" not in path:
+                self._look(str(path), is_map=key != "img_path", panoptic="segments_info" in results)
+        return results
+
+    def _look(self, path: str, *, is_map: bool, panoptic: bool) -> None:
+        with open(path, "rb") as file, Image.open(file) as header:
+            fault = self._header_fault(path, header)
+            if is_map and not panoptic:
+                fault = fault or _map_fault(path, header)
+            end = _ENDS.get(header.format or "")
+            file.seek(-min(_LONGEST_END, file.seek(0, 2)), 2)
+            whole = end is None or file.read().endswith(end)
+        fault = fault or (None if whole else file_fault(path, self.max_pixels))
+        if fault:
+            raise BadSampleError(fault)
+
+    def _header_fault(self, path: str, header: Image.Image) -> Fault | None:
+        if header.width * header.height > self.max_pixels:
+            return too_large(path, header.size, self.max_pixels)
+        if header.format == "WEBP" and _is_turned(header):
+            reason = "EXIF turns this WebP, which OpenCV does not see; save it upright"
+            return Fault("orientation", path, reason)
+        return None
+
+
+class InspectInstances(BaseTransform):
+    """Refuses objects that cannot be the image's, after it and before they are loaded.
+
+    It must come before: pycocotools ends the process with a segmentation fault, or asks for all of
+    the memory, on coordinates that are no numbers or far away.
+
+    Args:
+        classes: How many there are; None if that is not known.
+    """
+
+    def __init__(self, classes: int | None) -> None:
+        self.classes = classes
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Returns the results unchanged.
+
+        Raises:
+            BadSampleError: An object, or the size that the annotations say, cannot be right.
+        """
+        fault = next(self._faults(results), None)
+        if fault:
+            raise BadSampleError(Fault(fault[0], str(results.get("img_path")), fault[1]))
+        return results
+
+    def _faults(self, results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yields kinds and reasons, what explains the others first."""
+        height, width = results["ori_shape"][:2]
+        told = results.get("height"), results.get("width")
+        if None not in told and told != (height, width):
+            kind = "orientation" if told == (width, height) else "size"
+            reason = f"the annotations say {told[1]} x {told[0]}, the image is {width} x {height}"
+            yield kind, reason
+        for number, instance in enumerate(results.get("instances") or ()):
+            for kind, reason in _instance_faults(instance, height, width, self.classes):
+                yield kind, f"instances[{number}]: {reason}"
+
+
+class InspectMap(BaseTransform):
+    """Refuses a label map that does not belong to the image, right after it was loaded.
+
+    Args:
+        classes: How many there are; None if that is not known.
+        ignore: The value of label maps that stands for no class.
+    """
+
+    def __init__(self, classes: int | None, ignore: int = 255) -> None:
+        self.classes = classes
+        self.ignore = ignore
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Returns the results unchanged.
+
+        Raises:
+            BadSampleError: The label map cannot be right.
+        """
+        labels = results.get("gt_seg_map")
+        if labels is not None:
+            fault = next(self._map_faults(labels, tuple(results["ori_shape"][:2])), None)
+            if fault:
+                raise BadSampleError(Fault(fault[0], str(results.get("seg_map_path")), fault[1]))
+        return results
+
+    def _map_faults(self, labels: NDArray[np.uint8], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
+        if labels.ndim != 2:
+            yield "label map", f"an array of {labels.ndim} axes; expected one channel"
+        elif labels.shape != size:
+            found = f"{labels.shape[1]} x {labels.shape[0]}"
+            yield "size", f"the label map is {found}, the image {size[1]} x {size[0]}"
+        elif self.classes is not None:
+            wrong = labels[(labels >= self.classes) & (labels != self.ignore)]
+            if wrong.size:
+                values = ", ".join(map(str, np.unique(wrong)[:5]))
+                expected = f"expected 0 to {self.classes - 1}, or {self.ignore}"
+                yield "label map", f"values {values} in {wrong.size} pixels; {expected}"
+
+
+def _is_turned(header: Image.Image) -> bool:
+    return header.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
+
+
+def _map_fault(path: str, header: Image.Image) -> Fault | None:
+    """Of label maps alone; libraries cut wider numbers down to 8 bits without a word."""
+    if header.mode in _LABEL_MODES:
+        return None
+    if header.mode not in _WIDE_LABEL_MODES:
+        reason = f"of mode {header.mode}; expected one channel of class indices"
+        return Fault("label map", path, reason)
+    largest = int(np.asarray(header).max(initial=0))
+    if largest <= _MAX_LABEL:
+        return None
+    return Fault("label map", path, f"16 bits with values up to {largest}; expected 0 to 255")
+
+
+def _instance_faults(
+    instance: Mapping[str, Any], height: int, width: int, classes: int | None
+) -> Iterator[tuple[str, str]]:
+    box = instance.get("bbox")
+    if box is not None and not _is_box_in(box, height, width):
+        yield "box", f"bbox {list(box)} (x1, y1, x2, y2) has no part in {width} x {height} pixels"
+    label = instance.get("bbox_label")
+    if classes is not None and label is not None and not 0 <= label < classes:
+        yield "label", f"bbox_label {label} with {classes} classes"
+    mask = instance.get("mask")
+    if isinstance(mask, Mapping):
+        yield from _rle_faults(mask, height, width)
+    elif mask and not all(_is_polygon(polygon, _FAR * max(height, width)) for polygon in mask):
+        yield "mask", "a polygon that is not three or more pairs of numbers in or near the image"
+
+
+def _rle_faults(mask: Mapping[str, Any], height: int, width: int) -> Iterator[tuple[str, str]]:
+    if list(mask.get("size", ())) != [height, width]:
+        yield "mask", f"an RLE of size {mask.get('size')} for {height} x {width} (height, width)"
+        return
+    counts = mask.get("counts")
+    if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != height * width):
+        yield "mask", f"an RLE of {sum(counts)} pixels instead of {height * width}"
+
+
+def _is_box_in(box: Sequence[float], height: int, width: int) -> bool:
+    """Whether some of a box lies in the image; what sticks out, the libraries clip."""
+    if len(box) != 4 or not all(map(math.isfinite, box)):
+        return False
+    left, top, right, bottom = box
+    return min(right, width) > max(left, 0) and min(bottom, height) > max(top, 0)
+
+
+def _is_polygon(polygon: Any, far: float) -> bool:
+    return (
+        isinstance(polygon, (list, tuple, np.ndarray))
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and math.isfinite(math.fsum(polygon))
+        and -far <= min(polygon)
+        and max(polygon) <= far
+    )
+
+
+STEPS = (InspectFiles, InspectInstances, InspectMap)

@@ -1,0 +1,1 @@
+"""Prediction on images, folders, videos and cameras, by a model of any of the tasks."""

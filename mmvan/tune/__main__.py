@@ -1,0 +1,52 @@
+"""The command line: ``python -m mmvan.tune --arch b0 --batch 8 --size 224 224``."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmvan import tune
+from mmvan.arch import get_arch
+from mmvan.engine.device import DEVICES, choose_device
+from mmvan.engine.errors import run_command
+from mmvan.ops.choice import Choice
+from mmvan.tune.cache import cache_file, keep
+from mmvan.tune.measure import TOLERANCES, Finding
+from mmvan.tune.search import search
+from mmvan.tune.workload import Workload
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mmvan.tune", description=(tune.__doc__ or "").partition("\n")[0]
+    )
+    add = parser.add_argument
+    add("--arch", default="b0", help="network (default: %(default)s)")
+    add("--batch", type=int, default=8, help="images at a time (default: %(default)s)")
+    add("--size", type=int, nargs=2, default=(224, 224), metavar=("HEIGHT", "WIDTH"))
+    add("--mode", choices=("training", "inference", "both"), default="both")
+    add("--dtype", choices=tuple(TOLERANCES), default="float32", help="of autocast")
+    add("--device", choices=DEVICES, default="auto")
+    add("--seconds", type=float, default=60.0, help="at most, for each mode (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Measure, keep and print what was found."""
+    args = parse_args()
+    device, arch = choose_device(args.device), get_arch(args.arch)
+    for mode in ("training", "inference") if args.mode == "both" else (args.mode,):
+        sizes = (arch.embed_dims, arch.depths, arch.ffn_ratios, args.batch, *args.size)
+        workload = Workload(*sizes, mode, device, args.dtype)
+        print(f"{mode} on {device}:", flush=True)
+        outcome = search(workload, args.seconds, _print_finding)
+        keep(workload, outcome)
+        print(f"  chosen: {outcome.choice} ({outcome.gain:.2f} x plain PyTorch)", flush=True)
+    print(f"kept in {cache_file()}")
+
+
+def _print_finding(candidate: Choice, finding: Finding) -> None:
+    print(f"  {candidate}: {finding}", flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)
