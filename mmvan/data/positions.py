@@ -160,6 +160,11 @@ class ResumableLoader:
         self.batch_sampler: Any = loader.batch_sampler
         self.dataset: Any = loader.dataset
 
+    def replace_dataset(self, dataset: Any) -> None:
+        """Load from another dataset with the same indices, such as a wrapper around this one."""
+        self.loader.dataset.dataset = dataset  # type: ignore[attr-defined]
+        self.dataset = dataset
+
     def __iter__(self) -> Iterator[Any]:
         """Load batches; nothing happens before the first one is asked for."""
         yield from self.loader

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmvan.data.faults import IMAGE_KINDS, MAX_PIXELS, Fault
+from mmvan.data.positions import ResumableLoader
 from mmvan.data.tolerant import TolerantDataset, marks, samples_of
 from mmvan.errors import ConfigError, DataError
 from mmvan.registry import HOOKS
@@ -146,11 +147,14 @@ class BadDataHook(Hook):
         dataset = loop.dataloader.dataset
         if isinstance(dataset, TolerantDataset):
             return
+        tolerant = TolerantDataset(dataset, self.max_pixels, blank)
+        if isinstance(loop.dataloader, ResumableLoader):
+            loop.dataloader.replace_dataset(tolerant)
+            return
         settings = runner.cfg.get(key)
         if not isinstance(settings, Mapping):
             runner.logger.warning(f"BadDataHook: {key} is no config; bad data will end the run")
             return
-        tolerant = TolerantDataset(dataset, self.max_pixels, blank)
         loop.dataloader = runner.build_dataloader(
             {**settings, "dataset": tolerant},
             seed=runner.seed,

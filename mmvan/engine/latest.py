@@ -29,7 +29,7 @@ def latest_checkpoint(work_dir: str) -> str | None:
     Raises:
         CheckpointError: All that was saved is damaged or gone.
     """
-    passed_over = []
+    passed_over: list[str] = []
     for file, fault in _candidates(Path(work_dir)):
         fault = fault or archive_fault(file)
         if fault is None:
@@ -58,7 +58,8 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str | None]]:
 
     Damaged ones, whose iteration is not known, come first: they are told of.
     """
-    readable, damaged = [], []
+    readable: list[tuple[int, Path, str | None]] = []
+    damaged: list[tuple[int, Path, str | None]] = []
     for file in sorted(folder.glob("*.pth")):
         if _NO_RUNS.match(file.name):
             continue

@@ -35,6 +35,13 @@ def _resumable(runner: Runner, dataloader: Any) -> ResumableLoader:
     return ResumableLoader(dataloader, runner.seed, get_rank())
 
 
+def _reseeded(runner: Runner, loader: ResumableLoader, source: Any) -> ResumableLoader:
+    """The loader itself, or one for the seed of the run that is resumed."""
+    if loader.batches.seed == runner.seed or not isinstance(source, dict):
+        return loader
+    return _resumable(runner, {**source, "dataset": loader.dataset})
+
+
 def _seed_iteration(runner: Runner) -> None:
     seed_everything((runner.seed, get_rank(), _ITERATIONS, runner.iter))
 
@@ -51,15 +58,14 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
     """
 
     def __init__(self, runner: Runner, dataloader: Any, *args: Any, **options: Any) -> None:
-        self._source, self._seed = dataloader, runner.seed
+        self._source = dataloader
         self._done_samples: int | None = None
         super().__init__(runner, _resumable(runner, dataloader), *args, **options)
         runner.register_hook(_PendingValidation(), priority="LOWEST")
 
     def run(self) -> Any:
         """Launch the training."""
-        if self._seed != self.runner.seed:  # That of the run that is resumed.
-            self.dataloader = _resumable(self.runner, self._source)
+        self.dataloader = _reseeded(self.runner, self.dataloader, self._source)
         return super().run()
 
     def run_epoch(self) -> None:
@@ -117,14 +123,13 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
     """
 
     def __init__(self, runner: Runner, dataloader: Any, *args: Any, **options: Any) -> None:
-        self._source, self._seed = dataloader, runner.seed
+        self._source = dataloader
         super().__init__(runner, _resumable(runner, dataloader), *args, **options)
         runner.register_hook(_PendingValidation(), priority="LOWEST")
 
     def run(self) -> Any:
         """Launch the training."""
-        if self._seed != self.runner.seed:  # That of the run that is resumed.
-            self.dataloader = _resumable(self.runner, self._source)
+        self.dataloader = _reseeded(self.runner, self.dataloader, self._source)
         self.dataloader_iterator = _Batches(self.dataloader, self._iter)
         return super().run()
 

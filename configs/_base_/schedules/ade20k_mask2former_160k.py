@@ -3,4 +3,6 @@
 _base_ = "./mask2former_50e.py"
 
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=160000, by_epoch=False)]
-train_cfg = dict(_delete_=True, type="mmvan.IterBasedTrainLoop", max_iters=160000, val_interval=16000)
+train_cfg = dict(
+    _delete_=True, type="mmvan.IterBasedTrainLoop", max_iters=160000, val_interval=16000
+)
