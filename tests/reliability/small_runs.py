@@ -5,6 +5,7 @@ is not preceded by ten seconds of imports. What they do is otherwise what the co
 """
 
 import enum
+import gc
 import mmap
 import os
 import runpy
@@ -27,7 +28,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import HOOKS
 
-import mmvan
+import mmvan.engine.bad_data
+import mmvan.engine.checkpoint_hook
+import mmvan.engine.loops
+import mmvan.engine.nan_guard
+import mmvan.engine.run
+import mmvan.engine.training
 from mmvan.data.sample import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,6 +225,7 @@ class Run:
 
     def start(self) -> "Run":
         """Start the processes."""
+        gc.freeze()  # Or each of them looks through all that was imported, and copies it.
         self.work_dir.mkdir(parents=True, exist_ok=True)
         _phases[:] = bytes(64)
         port = str(_free_port())

@@ -108,6 +108,7 @@ def soak(setting: Setting, kills: int, folder: Path, rng: random.Random) -> Tall
         tally.runs += 1
         if changed:
             tally.different.append(f"{work_dir}: {', '.join(changed[:5])} ({len(changed)} in all)")
+        print(_row(f"{setting}, so far", tally), flush=True)
     raise AssertionError
 
 
@@ -178,7 +179,6 @@ def soak_all(settings: list[Setting], kills: int, folder: Path, seed: int) -> di
     for number, setting in enumerate(settings):
         left = kills - sum(tally.kills for tally in tallies.values())
         tallies[setting] = soak(setting, -(-left // (len(settings) - number)), folder, rng)
-        print(_row(str(setting), tallies[setting]), flush=True)
     return tallies
 
 
