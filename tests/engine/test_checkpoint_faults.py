@@ -24,7 +24,11 @@ LOOP = "mmvan.IterBasedTrainLoop"
 INTERVAL = 4  # The run saves behind iterations 4, 8, 12 and 15, and validates nothing.
 KEPT = 1
 # Where a save is prepared, written, entered in the books, and older ones are removed.
-WATCHED = (storage.__file__, checkpoint_hook.__file__, sys.modules[CheckpointHook.__module__].__file__)
+WATCHED = (
+    storage.__file__,
+    checkpoint_hook.__file__,
+    sys.modules[CheckpointHook.__module__].__file__,
+)
 
 
 class KillAtLine:

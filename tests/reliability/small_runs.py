@@ -11,32 +11,31 @@ import os
 import runpy
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import mmdet.models
 import mmengine.config.config
-import mmpretrain.models
-import mmseg.models
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import HOOKS
 
-import mmvan.engine.bad_data
-import mmvan.engine.checkpoint_hook
-import mmvan.engine.loops
-import mmvan.engine.nan_guard
-import mmvan.engine.run
-import mmvan.engine.training
 from mmvan.data.sample import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
+# What a run imports, in its own time or before its process is forked.
+_IMPORTED = (
+    *("mmpretrain.models", "mmdet.models", "mmseg.models", "mmvan.engine.training"),
+    *("mmvan.engine.bad_data", "mmvan.engine.checkpoint_hook", "mmvan.engine.loops"),
+    *("mmvan.engine.nan_guard", "mmvan.engine.run"),
+)
 TASKS = ("classification", "detection", "segmentation")
 _SAMPLE_CONFIGS = {
     "classification": "classification/van_t_in1k_sample.py",
@@ -114,7 +113,11 @@ class Phase(enum.IntEnum):
     ENDING = 5
 
 
-_phases = mmap.mmap(-1, 64)  # One byte per rank, shared with the processes that are forked.
+# Names the iteration behind which a process kills itself, for cuts at a place that is known.
+KILLED_AFTER = "SMALL_RUN_KILLED_AFTER"
+# Phase and iteration of each rank, shared with the processes that are forked.
+_MOMENT = struct.Struct("ii")
+_moments = mmap.mmap(-1, 8 * _MOMENT.size)
 
 
 @HOOKS.register_module()
@@ -123,16 +126,25 @@ class TellPhaseHook(Hook):
 
     priority = "LOWEST"
 
+    def __init__(self) -> None:
+        self.last = int(os.environ.get(KILLED_AFTER, "-1"))
+        self.iteration = 0
+
     def _tell(self, phase: Phase) -> None:
-        _phases[int(os.environ.get("RANK", "0"))] = phase
+        rank = int(os.environ.get("RANK", "0"))
+        _MOMENT.pack_into(_moments, rank * _MOMENT.size, phase, self.iteration)
 
     def before_train(self, runner: Any) -> None:
+        self.iteration = runner.iter
         self._tell(Phase.LOADING)
 
     def before_train_iter(self, runner: Any, *_: Any, **__: Any) -> None:
         self._tell(Phase.STEP)
 
     def after_train_iter(self, runner: Any, *_: Any, **__: Any) -> None:
+        if runner.iter + 1 == self.last:
+            os.killpg(0, signal.SIGKILL)
+        self.iteration = runner.iter + 1
         self._tell(Phase.LOADING)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -214,27 +226,42 @@ class Run:
         work_dir: Where it saves.
         ranks: How many processes train together.
         options: Of ``tools/train.py``.
+        pids: The processes that run.
     """
 
     config: Path
     work_dir: Path
     ranks: int = 1
     options: tuple[str, ...] = ("--resume",)
-    environment: Mapping[str, str] = field(default_factory=dict)
     pids: list[int] = field(default_factory=list)
 
-    def start(self) -> "Run":
-        """Start the processes."""
+    def start(self, environment: Mapping[str, str] | None = None) -> "Run":
+        """Start the processes, with some variables in their environment."""
+        for name in _IMPORTED:
+            import_module(name)
         gc.freeze()  # Or each of them looks through all that was imported, and copies it.
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        _phases[:] = bytes(64)
+        _moments[:] = bytes(len(_moments))
         port = str(_free_port())
-        self.pids = [self._fork(rank, port) for rank in range(self.ranks)]
+        self.pids = [self._fork(rank, port, environment or {}) for rank in range(self.ranks)]
         return self
+
+    def cut(self, iteration: int) -> None:
+        """Run until behind some iteration, and be killed there."""
+        self.start({KILLED_AFTER: str(iteration)})
+        for pid in self.pids:
+            status = os.waitpid(pid, 0)[1]
+            if status != signal.SIGKILL:
+                raise RuntimeError(f"not killed: status {status}\n{self.output()[-3000:]}")
+        self.pids.clear()
 
     def phase(self, rank: int = 0) -> Phase:
         """What a process was doing last."""
-        return Phase(_phases[rank])
+        return Phase(_MOMENT.unpack_from(_moments, rank * _MOMENT.size)[0])
+
+    def iteration(self, rank: int = 0) -> int:
+        """How many iterations are behind it."""
+        return int(_MOMENT.unpack_from(_moments, rank * _MOMENT.size)[1])
 
     def ended(self) -> bool:
         """Whether all processes have ended well.
@@ -272,7 +299,7 @@ class Run:
         """What the processes have written to their standard output and error."""
         return "".join(file.read_text() for file in sorted(self.work_dir.glob("rank_*.txt")))
 
-    def _fork(self, rank: int, port: str) -> int:
+    def _fork(self, rank: int, port: str, environment: Mapping[str, str]) -> int:
         pid = os.fork()
         if pid:
             os.setpgid(pid, pid)
@@ -280,6 +307,7 @@ class Run:
         os.setpgid(0, 0)
         status = 1
         try:
+            os.environ.update(environment)
             self._become_train_command(rank, port)
             status = 0
         except SystemExit as end:
@@ -304,7 +332,6 @@ class Run:
         torch.set_num_threads(1)
         # Indenting the config takes a second of each start and of each checkpoint.
         mmengine.config.config.FormatCode = lambda text, **_: (text, False)
-        os.environ.update(self.environment)
         launcher: tuple[str, ...] = ()
         if self.ranks > 1:
             launcher = ("--launcher", "pytorch")

@@ -8,8 +8,9 @@ until it ends. Its last checkpoint must equal the first one in every bit: weight
 optimizer, schedules, all logged losses, and the counters of hooks. And no kill may take away a
 checkpoint that was complete before.
 
-Half of the kills come at a random time, half in a phase that is waited for, since some phases are
-short. The table that is printed tells what was hit.
+For each kill a phase is chosen, since some of them are short, and waited for behind a random number
+of iterations; the kill comes at a random time after it began, and so may hit the next one, too. The
+table that is printed tells what was hit.
 """
 
 import argparse
@@ -34,9 +35,11 @@ from small_runs import (
 )
 
 # After so many kills a run is left to end: kills that come early keep it from getting anywhere.
-_KILLS_OF_A_RUN = 6
-_WAITED_FOR = (Phase.LOADING, Phase.STEP, Phase.WRITING, Phase.VALIDATION)
-_LONGEST_OFFSET = 0.03  # seconds from the beginning of the phase that is waited for
+_KILLS_OF_A_RUN = 10
+_WAITED_FOR = (Phase.STARTING, Phase.LOADING, Phase.STEP, Phase.WRITING, Phase.VALIDATION)
+_MOST_ITERATIONS = 4  # before a phase is waited for
+# Seconds from the beginning of the phase to the kill, at most.
+_LONGEST_START, _LONGEST_OFFSET = 2.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,7 @@ def soak(setting: Setting, kills: int, folder: Path, rng: random.Random) -> Tall
     config = write_config(
         setting.task, folder / f"{name}.py", folder / "data", workers=setting.workers
     )
-    started = time.monotonic()
     Run(config, folder / name, setting.ranks).start().wait()
-    duration = time.monotonic() - started
     expected = final_state(folder / name)
     tally = Tally()
     for number in itertools.count():
@@ -103,7 +104,7 @@ def soak(setting: Setting, kills: int, folder: Path, rng: random.Random) -> Tall
         work_dir = folder / f"{name}_{number}"
         run = Run(config, work_dir, setting.ranks)
         quota = min(_KILLS_OF_A_RUN, kills - tally.kills)
-        _interrupt_until_done(run, quota, duration, tally, rng)
+        _interrupt_until_done(run, quota, tally, rng)
         changed = differences(final_state(work_dir), expected)
         tally.runs += 1
         if changed:
@@ -112,13 +113,11 @@ def soak(setting: Setting, kills: int, folder: Path, rng: random.Random) -> Tall
     raise AssertionError
 
 
-def _interrupt_until_done(
-    run: Run, quota: int, duration: float, tally: Tally, rng: random.Random
-) -> None:
+def _interrupt_until_done(run: Run, quota: int, tally: Tally, rng: random.Random) -> None:
     for _ in range(quota):
         before = max(saved_iterations(run.work_dir), default=0)
         run.start()
-        if _wait_for_a_moment(run, duration, rng):
+        if _wait_for_a_moment(run, rng):
             return
         tally.phases[run.phase()] += 1
         run.kill()
@@ -128,17 +127,20 @@ def _interrupt_until_done(
     run.start().wait()
 
 
-def _wait_for_a_moment(run: Run, duration: float, rng: random.Random) -> bool:
-    """Wait until a random moment; returns whether the run has ended before."""
-    until = time.monotonic() + rng.uniform(0, duration)
-    phase = rng.choice(_WAITED_FOR) if rng.random() < 0.5 else None
+def _wait_for_a_moment(run: Run, rng: random.Random) -> bool:
+    """Wait for a random moment of a run; returns whether the run has ended before."""
+    phase = rng.choice(_WAITED_FOR)
+    iterations = rng.randint(0, _MOST_ITERATIONS)
+    first: int | None = None
     while not run.ended():
-        if phase is not None and time.monotonic() > until and run.phase() == phase:
-            time.sleep(rng.uniform(0, _LONGEST_OFFSET))
+        now = run.phase()
+        if now != Phase.STARTING and first is None:
+            first = run.iteration()
+        if now == phase and (first is None or run.iteration() >= first + iterations):
+            longest = _LONGEST_START if phase == Phase.STARTING else _LONGEST_OFFSET
+            time.sleep(rng.uniform(0, longest))
             return run.ended()
-        if phase is None and time.monotonic() > until:
-            return False
-        time.sleep(0.0005 if phase is not None else 0.005)
+        time.sleep(0.0005)
     return True
 
 
