@@ -51,8 +51,11 @@ def request_of(name: str, folder: Path, **options: Any) -> Request:
         model: Any = MODELS.build(cfg.model)
     for path, module in model.named_modules():
         if path.endswith("cls") and isinstance(module, nn.Conv2d | nn.Linear):
-            module.weight.data.normal_(0, 0.1)
+            module.weight.data.normal_(0, 0.02 if "retina" in path else 0.1)
             module.bias.data.zero_()
+        elif "cls_convs" in path and isinstance(module, nn.Conv2d):
+            # The first weights make all of RetinaNet's scores equal but for rounding.
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     file = folder / f"{name}.pth"
     torch.save({"state_dict": model.state_dict()}, file)
     images = folder / "images"
