@@ -83,6 +83,8 @@ class DetectorGraph(ExportGraph):
         cfg: Its config.
     """
 
+    two_stage: bool
+
     def __init__(self, model: Any, cfg: Config) -> None:
         super().__init__(model, _no_part, normalisation_of(cfg))
         self.two_stage = hasattr(model, "roi_head")
