@@ -83,11 +83,9 @@ class DetectorGraph(ExportGraph):
         cfg: Its config.
     """
 
-    two_stage: bool
-
     def __init__(self, model: Any, cfg: Config) -> None:
         super().__init__(model, _no_part, normalisation_of(cfg))
-        self.two_stage = hasattr(model, "roi_head")
+        self.two_stage: bool = hasattr(model, "roi_head")
         if not self.two_stage:
             _take(model.bbox_head, "predict_by_feat", select_dense)
             return
