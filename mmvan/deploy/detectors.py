@@ -32,7 +32,7 @@ from mmvan.deploy.detections import (
     detections_of,
     summarise,
 )
-from mmvan.deploy.export import DifferenceError, Export, Request, contract_of, spread
+from mmvan.deploy.export import Export, Request, contract_of, spread
 from mmvan.deploy.fold import fold
 from mmvan.deploy.formats import check_format, staging
 from mmvan.deploy.graphs import ExportGraph, normalisation_of, replace_layer_norms
@@ -170,7 +170,7 @@ class DetectorExport:
                 "compared: give --images with a folder of images like those it was trained on"
             )
         if not found.within():
-            raise DifferenceError(self.request.out, found, TOLERANCE)
+            raise difference(self.request.out, found, TOLERANCE)
         return f"{self.request.out}: {found} (tolerance: {TOLERANCE})"
 
     def _agreements(self, runtime: Runtime) -> Iterator[Agreement]:
