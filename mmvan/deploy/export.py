@@ -39,6 +39,7 @@ from mmvan.deploy.quantize import quantize
 from mmvan.deploy.runtimes import Array, Runtime, open_runtime
 from mmvan.deploy.verify import (
     TOLERANCES,
+    Comparison,
     compare_with_reference,
     other_size,
     pairs_of,
