@@ -32,7 +32,7 @@ from mmvan.deploy.detections import (
     detections_of,
     summarise,
 )
-from mmvan.deploy.export import Export, Request, contract_of, spread
+from mmvan.deploy.export import Export, Request, contract_of, difference, spread
 from mmvan.deploy.fold import fold
 from mmvan.deploy.formats import check_format, staging
 from mmvan.deploy.graphs import ExportGraph, normalisation_of, replace_layer_norms
