@@ -20,12 +20,11 @@ from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
+from small_runs import ROOT
 from torch.utils.data import BatchSampler
 
 from mmvan.data.positions import NumberedBatches, seed_cpu, seed_everything
 from mmvan.engine.storage import archive_fault, write_atomically
-from small_runs import ROOT
 
 _ITERATION = 0.3  # seconds
 _EPOCH = 7330 * _ITERATION
