@@ -7,7 +7,8 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmvan.checkpoint.trust import trust_pickles
-from mmvan.deploy.export import DifferenceError, Export, Request
+from mmvan.deploy.detectors import open_export
+from mmvan.deploy.export import DifferenceError, Request
 from mmvan.deploy.formats import FORMATS, PRECISIONS
 from mmvan.deploy.graphs import PARTS
 from mmvan.engine.errors import run_command
@@ -28,8 +29,8 @@ def parse_args() -> argparse.Namespace:
     add(
         "--part",
         choices=PARTS,
-        help="whole: logits; features: maps of backbone and neck; backbone: four maps (default: "
-        "whole, of detectors features)",
+        help="whole: logits, of detectors boxes, labels and masks; features: maps of "
+        "backbone and neck; backbone: four maps (default: whole, of detectors features)",
     )
     add("--fold", action="store_true", help="fold the normalisations into the convolutions")
     add("--dynamic", action="store_true", help="any number of images of any size")
@@ -57,7 +58,7 @@ def main() -> None:
     args = parse_args()
     if args.unsafe:
         trust_pickles()
-    export = Export(request_of(args))
+    export = open_export(request_of(args))
     out = export.request.out
     try:
         print(*([export.verify(out)] if args.verify_only else export.write()), sep="\n")

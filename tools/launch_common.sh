@@ -37,6 +37,9 @@ choose_rendezvous() {
       fail "MAX_RESTARTS is '$MAX_RESTARTS'; expected an integer from 0"
     rendezvous=(--rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT" --rdzv-id "${RDZV_ID:-mmvan}"
       --nnodes "$nodes" --max-restarts "${MAX_RESTARTS:-3}")
+    # torchrun of PyTorch 2.13 gives a node that comes back no address of the first process, unless
+    # the processes connect by a store of their own.
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=${TORCH_DISABLE_SHARE_RDZV_TCP_STORE:-1}
     # By itself torchrun knows only the addresses that the host's name resolves to.
     if [[ -n ${LOCAL_ADDR:-} ]]; then
       local is_host=0

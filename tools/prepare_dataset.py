@@ -100,6 +100,11 @@ def add_custom_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--classes", type=Path, metavar="FILE", help="class names for --masks, one on each line")
     add(
+        "--maps-as-stored",
+        action="store_true",
+        help="label maps were drawn on the stored pixels of images that EXIF turns: turn them, too",
+    )
+    add(
         "--val-ratio",
         type=float,
         default=Choice.ratio,
@@ -139,7 +144,8 @@ def prepare_custom(options: Options, args: argparse.Namespace) -> str:
     if args.annotations:
         return prepare_coco(options, args.annotations, choice)
     if args.masks:
-        return prepare_masks(options, args.masks, read_classes(args.classes), choice)
+        classes = read_classes(args.classes)
+        return prepare_masks(options, args.masks, classes, choice, args.maps_as_stored)
     return prepare_folders(options, choice)
 
 

@@ -9,7 +9,7 @@ from mmvan.engine.device import choose_device
 from mmvan.engine.errors import run_command
 from mmvan.engine.processes import read_processes
 from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir, tune_operators
-from mmvan.engine.signal_hook import stop_at_signals
+from mmvan.engine.signal_hook import stopping_at_signals
 from mmvan.engine.training import add_training_options, apply_training_options
 
 NEEDS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -39,8 +39,8 @@ def main() -> None:
     runner = build_runner(cfg)
     if args.deterministic:
         finish_determinism(cfg, args.deterministic, processes, device)
-    stop_at_signals(runner)
-    runner.train()
+    with stopping_at_signals(runner):
+        runner.train()
 
 
 if __name__ == "__main__":

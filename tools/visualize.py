@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmengine.config import DictAction
 
@@ -146,7 +146,7 @@ def _image(predictor: "Predictor", path: Path) -> "Prepared":
         raise DataError(f"IMAGE {path}: {error}") from error
 
 
-def _erf(args: argparse.Namespace, predictor: "Predictor", texts: list[str], note: str) -> object:
+def _erf(args: argparse.Namespace, predictor: "Predictor", texts: list[str], note: str) -> Any:
     import cv2
 
     from mmvan.visualization import erf

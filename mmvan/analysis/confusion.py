@@ -7,16 +7,15 @@ from numpy.typing import NDArray
 
 from mmvan.analysis.errors import FOREGROUND, overlaps
 from mmvan.analysis.section import Section
-from mmvan.analysis.sources import Boxes, Tested, label_map, predicted_boxes, true_boxes
+from mmvan.analysis.sources import Boxes, Predicted, label_map, predicted_boxes, true_boxes
 from mmvan.visualization.figures import new_figure
 
 _LISTED = 30  # Pairs of classes in the table.
 _WITH_NUMBERS = 12  # Up to so many classes the cells of the figure have numbers.
-_IGNORED = 255
 Matrix = NDArray[np.int64]
 
 
-def confusion_section(tested: Tested, threshold: float) -> Section:
+def confusion_section(tested: Predicted, threshold: float) -> Section:
     """The matrix as a figure, and the pairs that are confused most as a table."""
     matrix, names, unit = confusion_matrix(tested, threshold)
     pairs = [
@@ -42,7 +41,7 @@ def confusion_section(tested: Tested, threshold: float) -> Section:
     )
 
 
-def confusion_matrix(tested: Tested, threshold: float) -> tuple[Matrix, list[str], str]:
+def confusion_matrix(tested: Predicted, threshold: float) -> tuple[Matrix, list[str], str]:
     """Count truth against prediction.
 
     Args:
@@ -65,7 +64,7 @@ def confusion_matrix(tested: Tested, threshold: float) -> tuple[Matrix, list[str
         matrix = np.zeros((count, count), np.int64)
         for i in range(len(tested.predictions)):
             predicted, truth_map = label_map(tested, i)
-            known = truth_map != _IGNORED
+            known = truth_map < count  # 255 is unknown; mmseg's metric leaves the others out, too.
             pairs = truth_map[known] * count + predicted[known]
             matrix += np.bincount(pairs, minlength=count**2).reshape(count, count)
         return matrix, names, "pixels"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from mmvan.analysis.section import Section
-from mmvan.analysis.sources import Boxes, Tested, predicted_boxes, true_boxes
+from mmvan.analysis.sources import Boxes, Predicted, predicted_boxes, true_boxes
 from mmvan.visualization.figures import new_figure
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's IoU thresholds t_f and t_b.
@@ -82,7 +82,7 @@ def find_errors(found: Boxes, truth: Boxes, threshold: float) -> ImageErrors:
     return ImageErrors(kinds, missed)
 
 
-def count_errors(tested: Tested, threshold: float) -> list[ImageErrors]:
+def count_errors(tested: Predicted, threshold: float) -> list[ImageErrors]:
     """The errors of every image of a test."""
     return [
         find_errors(predicted_boxes(prediction), true_boxes(tested.dataset, i), threshold)
@@ -90,7 +90,7 @@ def count_errors(tested: Tested, threshold: float) -> list[ImageErrors]:
     ]
 
 
-def errors_section(tested: Tested, threshold: float) -> Section:
+def errors_section(tested: Predicted, threshold: float) -> Section:
     """How often each kind occurs, with a bar for each."""
     images = count_errors(tested, threshold)
     counts = Counter(kind for image in images for kind in image.kinds)

@@ -1,8 +1,9 @@
 """Log curves of several runs beside each other."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmvan.analysis.section import Section
 from mmvan.errors import DataError
@@ -45,7 +46,7 @@ def read_runs(work_dirs: list[Path]) -> dict[str, dict[str, Curve]]:
 def logs_section(
     runs: Mapping[str, Mapping[str, Curve]], weight: float, names: list[str] | None = None
 ) -> Section:
-    """One plot per logged name with a curve per run; all logged values as a table.
+    """One plot per logged name with a curve per run; the table sums up, the CSV has all values.
 
     Args:
         runs: From :func:`read_runs`.
@@ -60,12 +61,6 @@ def logs_section(
     if unknown:
         raise DataError(f"--keys {unknown[0]}: not logged; there are {', '.join(known)}")
     drawn = names or [name for name in known if _is_main(name)]
-    rows = [
-        (run, name, step, value)
-        for run, curves in runs.items()
-        for name, curve in curves.items()
-        for step, value in curve
-    ]
     lines = -(-len(drawn) // _COLUMNS)
     note = f"curves of training steps smoothed by {weight:g} (not lr), the values themselves pale"
     figure, axes = new_figure(lines, _COLUMNS, "Training logs", note, (5.2, 2.9))
@@ -88,9 +83,23 @@ def logs_section(
         place.tick_params(labelsize="x-small")
         place.grid(alpha=0.3)
         place.legend(fontsize="x-small")
-    text = f"{len(runs)} runs; the newest log of each work directory."
-    columns = ("run", "name", "step", "value")
-    return Section("logs", "Training logs", text, columns, rows, [("Log curves", figure)])
+    text = f"Runs: {', '.join(runs)}; of each work directory the newest log."
+    columns = ("run", "name", "last step", "last", "smallest", "largest")
+    rows = [_summary(run, name, curves[name]) for run, curves in runs.items() for name in curves]
+    full: list[Sequence[Any]] = [
+        (run, name, step, value)
+        for run, curves in runs.items()
+        for name, curve in curves.items()
+        for step, value in curve
+    ]
+    figures = [("Log curves", figure)]
+    csv_columns = ("run", "name", "step", "value")
+    return Section("logs", "Training logs", text, columns, rows, figures, (csv_columns, full))
+
+
+def _summary(run: str, name: str, curve: Curve) -> Sequence[Any]:
+    values = [value for _, value in curve]
+    return run, name, curve[-1][0], values[-1], min(values), max(values)
 
 
 def _is_main(name: str) -> bool:

@@ -12,14 +12,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmvan.analysis.section import Section
-from mmvan.analysis.sources import Tested, label_map
+from mmvan.analysis.sources import Predicted, label_map
 from mmvan.visualization.figures import new_figure
 
 _IGNORED = 255
 _BARS = 40
 
 
-def per_class_section(tested: Tested) -> Section:
+def per_class_section(tested: Predicted) -> Section:
     """AP (COCO), IoU (mmseg) or precision and recall (mmpretrain) of each class, worst first."""
     compute = {
         "classification": _classification,
@@ -34,7 +34,7 @@ def per_class_section(tested: Tested) -> Section:
     )
 
 
-def _classification(tested: Tested) -> tuple[tuple[str, ...], list[Any], str]:
+def _classification(tested: Predicted) -> tuple[tuple[str, ...], list[Any], str]:
     from mmpretrain.evaluation import SingleLabelMetric
 
     scores = torch.stack([torch.as_tensor(each["pred_score"]) for each in tested.predictions])
@@ -50,7 +50,7 @@ def _classification(tested: Tested) -> tuple[tuple[str, ...], list[Any], str]:
     return columns, rows, "By mmpretrain's SingleLabelMetric, of the best class of each image."
 
 
-def _detection(tested: Tested) -> tuple[tuple[str, ...], list[Any], str]:
+def _detection(tested: Predicted) -> tuple[tuple[str, ...], list[Any], str]:
     dataset = tested.dataset
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress.
         truth = COCO(dataset.ann_file)
@@ -71,7 +71,7 @@ def _detection(tested: Tested) -> tuple[tuple[str, ...], list[Any], str]:
     return tuple(columns), rows, text
 
 
-def coco_results(tested: Tested, kind: str) -> list[dict[str, Any]]:
+def coco_results(tested: Predicted, kind: str) -> list[dict[str, Any]]:
     """All predictions in COCO's result format, with the dataset's own category numbers."""
     results = []
     for prediction in tested.predictions:
@@ -121,7 +121,7 @@ def class_ap(
     return found
 
 
-def _segmentation(tested: Tested) -> tuple[tuple[str, ...], list[Any], str]:
+def _segmentation(tested: Predicted) -> tuple[tuple[str, ...], list[Any], str]:
     from mmseg.evaluation import IoUMetric
 
     count = len(tested.classes)

@@ -25,7 +25,8 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; border-bottom: 1px solid var(
 p, figcaption { color: var(--pale); } nav a { margin-right: 1rem; }
 a { color: inherit; } figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
-.table { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.875rem; }
+@media (max-width: 40rem) { img { max-width: none; width: 40rem; } }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.875rem; }
 th, td { padding: 0.25rem 0.6rem; border: 1px solid var(--line); text-align: left;
   overflow-wrap: normal; }
 th { background: var(--soft); } td.number { text-align: right; font-variant-numeric: tabular-nums; }
@@ -68,7 +69,7 @@ def _figure(caption: str, figure: Figure) -> str:
     code = base64.b64encode(buffer.getvalue()).decode()
     text = html.escape(caption)
     return (
-        f'<figure><img alt="{text}" src="data:image/png;base64,{code}">'
+        f'<figure><div class="wide"><img alt="{text}" src="data:image/png;base64,{code}"></div>'
         f"<figcaption>{text}</figcaption></figure>"
     )
 
@@ -78,7 +79,7 @@ def _table(section: Section) -> str:
     rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>\n" for row in section.rows[:_ROWS])
     rest = len(section.rows) - _ROWS
     more = f"<p>{rest} more rows are in {section.name}.csv.</p>" if rest > 0 else ""
-    return f'<div class="table"><table><tr>{head}</tr>\n{rows}</table></div>{more}'
+    return f'<div class="wide"><table><tr>{head}</tr>\n{rows}</table></div>{more}'
 
 
 def _cell(value: object) -> str:

@@ -24,14 +24,16 @@ class Section:
         columns: Of the table.
         rows: Of the table: numbers and words.
         figures: Captions and figures.
+        full: Columns and rows of the CSV, where the table is a summary of them.
     """
 
     name: str
     title: str
     text: str
     columns: Sequence[str] = ()
-    rows: list[Sequence[Any]] = field(default_factory=list)
+    rows: Sequence[Sequence[Any]] = field(default_factory=list)
     figures: list[tuple[str, Figure]] = field(default_factory=list)
+    full: tuple[Sequence[str], Sequence[Sequence[Any]]] | None = None
 
     def write(self, folder: Path) -> list[Path]:
         """Write the table as ``<name>.csv`` and the figures as ``<name>[_<n>].png``.
@@ -45,8 +47,9 @@ class Section:
             written.append(folder / f"{self.name}.csv")
             with written[-1].open("w", newline="") as file:
                 table = csv.writer(file, lineterminator="\n")
-                table.writerow(self.columns)
-                table.writerows(self.rows)
+                columns, rows = self.full or (self.columns, self.rows)
+                table.writerow(columns)
+                table.writerows(rows)
         for i, (_, figure) in enumerate(self.figures, start=1):
             written.append(folder / (f"{self.name}.png" if i == 1 else f"{self.name}_{i}.png"))
             save(figure, written[-1])

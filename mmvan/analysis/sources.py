@@ -36,7 +36,7 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Predicted:
     """A dataset with a model's predictions.
 
     Args:
@@ -66,7 +66,7 @@ class Tested:
         return Path(self.dataset.get_data_info(index)["img_path"])
 
 
-def open_tested(cfg: Config, predictions: Path) -> Tested:
+def open_tested(cfg: Config, predictions: Path) -> Predicted:
     """Open saved predictions beside their dataset.
 
     Args:
@@ -79,7 +79,7 @@ def open_tested(cfg: Config, predictions: Path) -> Tested:
     """
     dataset = build_dataset(cfg, "test")
     if task_of(cfg) == "segmentation":
-        return Tested(cfg, dataset, _label_maps(dataset, predictions), predictions)
+        return Predicted(cfg, dataset, _label_maps(dataset, predictions), predictions)
     if not predictions.is_file():
         raise DataError(
             f"PREDICTIONS {predictions}: no such file; make it by tools/test.py CONFIG CHECKPOINT "
@@ -94,7 +94,9 @@ def open_tested(cfg: Config, predictions: Path) -> Tested:
             f"PREDICTIONS {predictions}: {len(saved)} images, but the test dataset of "
             f"{cfg.filename} has {len(dataset)}; expected those of one test"
         )
-    return Tested(cfg, dataset, _in_order(saved, dataset), predictions)
+    if task_of(cfg) == "classification":
+        _check_labels(saved, dataset, predictions)
+    return Predicted(cfg, dataset, _in_order(saved, dataset), predictions)
 
 
 def predicted_boxes(prediction: Any) -> Boxes:
@@ -113,7 +115,7 @@ def true_boxes(dataset: Any, index: int) -> Boxes:
     return Boxes(boxes, labels, np.ones(len(found)), ignored)
 
 
-def label_map(tested: Tested, index: int) -> tuple[Array, Array]:
+def label_map(tested: Predicted, index: int) -> tuple[Array, Array]:
     """Predicted and true label of each pixel of an image; the truth has 255 where it is unknown."""
     from mmseg.datasets.transforms import LoadAnnotations
 
@@ -127,6 +129,17 @@ def label_map(tested: Tested, index: int) -> tuple[Array, Array]:
             f"{tested.predictions[index]}: {predicted.shape}, but its truth is {truth.shape}"
         )
     return predicted, truth
+
+
+def _check_labels(saved: list[Any], dataset: Any, path: Path) -> None:
+    """Refuse another dataset, or another order: a classifier's results do not name their images."""
+    for i, each in enumerate(saved):
+        truth = dataset.get_data_info(i)["gt_label"]
+        if sorted(np.atleast_1d(truth).tolist()) != sorted(np.asarray(each["gt_label"]).tolist()):
+            raise DataError(
+                f"PREDICTIONS {path}: image {i} has the true label {each['gt_label']}, but "
+                f"{truth} in the test dataset; expected the predictions of this dataset"
+            )
 
 
 def _in_order(saved: list[Any], dataset: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmvan.analysis.errors import count_errors
 from mmvan.analysis.section import Section
-from mmvan.analysis.sources import Tested, label_map
+from mmvan.analysis.sources import Predicted, label_map
 from mmvan.inference.draw import Drawer
 from mmvan.visualization.figures import new_figure, show_image
 
@@ -20,7 +20,7 @@ _COLUMNS = 3
 Drawn = tuple[str, NDArray[np.uint8]]
 
 
-def worst_section(tested: Tested, count: int, threshold: float) -> Section:
+def worst_section(tested: Predicted, count: int, threshold: float) -> Section:
     """The worst images as a table, and drawn: the truth left of the prediction.
 
     Args:
@@ -43,7 +43,7 @@ def worst_section(tested: Tested, count: int, threshold: float) -> Section:
     return Section("worst", "Worst images", text, columns, rows, [(title, figure)])
 
 
-def image_scores(tested: Tested, threshold: float) -> tuple[list[float], str]:
+def image_scores(tested: Predicted, threshold: float) -> tuple[list[float], str]:
     """How good the prediction of each image is, from 0 to 1, and how that is defined."""
     if tested.task == "classification":
         probabilities = [
@@ -87,7 +87,7 @@ def contact_sheet(images: Sequence[Drawn], title: str, note: str) -> Figure:
     columns = min(_COLUMNS, max(len(images), 1))
     rows = max(-(-len(images) // columns), 1)
     ratio = max((image.shape[0] / image.shape[1] for _, image in images), default=1.0)
-    figure, axes = new_figure(rows, columns, title, note, (4.2, 4.2 * min(ratio, 1.4) + 0.3))
+    figure, axes = new_figure(rows, columns, title, note, (4.2, 4.2 * min(ratio, 1.0) + 0.3))
     for place in axes.flat:
         place.set_axis_off()
     for (name, image), place in zip(images, axes.flat, strict=False):
@@ -95,7 +95,7 @@ def contact_sheet(images: Sequence[Drawn], title: str, note: str) -> Figure:
     return figure
 
 
-def _draw(tested: Tested, index: int, drawer: Drawer) -> NDArray[np.uint8]:
+def _draw(tested: Predicted, index: int, drawer: Drawer) -> NDArray[np.uint8]:
     """The image of the file with truth and prediction, RGB."""
     image = mmcv.imread(str(tested.image(index)))
     sample = {
@@ -107,7 +107,7 @@ def _draw(tested: Tested, index: int, drawer: Drawer) -> NDArray[np.uint8]:
     return np.ascontiguousarray(drawn[..., ::-1])
 
 
-def _class_sample(tested: Tested, index: int) -> Any:
+def _class_sample(tested: Predicted, index: int) -> Any:
     from mmpretrain.structures import DataSample
 
     saved = tested.predictions[index]
@@ -115,7 +115,7 @@ def _class_sample(tested: Tested, index: int) -> Any:
     return sample.set_pred_label(saved["pred_label"]).set_pred_score(saved["pred_score"])
 
 
-def _box_sample(tested: Tested, index: int) -> Any:
+def _box_sample(tested: Predicted, index: int) -> Any:
     import torch
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
@@ -135,7 +135,7 @@ def _box_sample(tested: Tested, index: int) -> Any:
     return sample
 
 
-def _map_sample(tested: Tested, index: int) -> Any:
+def _map_sample(tested: Predicted, index: int) -> Any:
     import torch
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample

@@ -168,5 +168,12 @@ def _explain(found: Found, prefix: str, problems: dict[str, list[str]], fit: str
     where = f" under the prefix {inner!r}" if inner else ""
     lines = [f"the checkpoint ({found.layout.name} layout{where}) does not fit this VAN backbone:"]
     lines += [f"  {len(names)} {kind}: {listing(names)}" for kind, names in problems.items()]
+    if problems.keys() == {"wrong shape"} and problems["wrong shape"][0].startswith(
+        found.layout.stem
+    ):
+        lines.append(
+            "  the file is for another number of input channels: "
+            "init_cfg=dict(type='Pretrained', checkpoint=..., adapt_in_channels=True) fits it"
+        )
     lines.append(f"  {fit}; nothing was loaded")
     return "\n".join(lines)

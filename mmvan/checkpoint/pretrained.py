@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, update_init_info
 from torch import nn
 
 from mmvan.checkpoint.adapt import adapt_state_dict
+from mmvan.checkpoint.input_channels import adapt_input_conv
+from mmvan.checkpoint.layouts import MMVAN
 from mmvan.checkpoint.reading import weights_in
-from mmvan.checkpoint.recognise import listing
+from mmvan.checkpoint.recognise import listing, require_backbone
 from mmvan.checkpoint.schemes import read_address
 from mmvan.errors import CheckpointError
 from mmvan.registry import WEIGHT_INITIALIZERS
@@ -43,6 +46,8 @@ class PretrainedBackbone:
         checkpoint: A path, ``https://...`` or ``hf://owner/name``.
         prefix: Where to look in the file, such as ``backbone.``; None looks everywhere.
         map_location: As for ``torch.load``.
+        adapt_in_channels: Fit the first convolution to the backbone's ``in_channels``, see
+            :func:`mmvan.checkpoint.input_channels.adapt_input_conv`.
 
     Raises:
         CheckpointError: When it is called: the file is missing, damaged or refused, or does not
@@ -50,17 +55,24 @@ class PretrainedBackbone:
     """
 
     def __init__(
-        self, checkpoint: str, prefix: str | None = None, map_location: Any = "cpu"
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        map_location: Any = "cpu",
+        adapt_in_channels: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.prefix = prefix
         self.map_location = map_location
+        self.adapt_in_channels = adapt_in_channels
 
     def __call__(self, module: nn.Module) -> None:
         """Load into a :class:`mmvan.VAN`."""
         checkpoint = read_address(self.checkpoint, self.map_location)
         try:
             state_dict = self._inside(weights_in(checkpoint))
+            if self.adapt_in_channels:
+                _adapt_stem(state_dict, module)
             adapt_state_dict(state_dict, "", module.state_dict())
         except CheckpointError as error:
             raise CheckpointError(f"{self.checkpoint}: {error}") from error
@@ -80,3 +92,14 @@ class PretrainedBackbone:
                 f"nothing under prefix={self.prefix!r}; the keys begin with {listing(state_dict)}"
             )
         return inside
+
+
+def _adapt_stem(state_dict: dict[str, Any], module: nn.Module) -> None:
+    """Fit the first convolution in a file to the module's number of channels."""
+    found = require_backbone(state_dict)
+    key = found.prefix + found.layout.stem
+    weight, channels = state_dict[key], module.get_parameter(MMVAN.stem).shape[1]
+    if weight.shape[1] == 3 != channels:
+        state_dict[key] = adapt_input_conv(weight, channels)
+        way = "summed to 1" if channels == 1 else f"repeated and scaled to {channels}"
+        print_log(f"VAN backbone: the 3 input channels of {key} are {way}", logger="current")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from mmvan.data.faults import (
     MAX_PIXELS,
@@ -20,13 +20,13 @@ from mmvan.data.faults import (
     file_fault,
     too_large,
 )
+from mmvan.data.orientation import turned_unseen
 
 __all__ = ["STEPS", "InspectFiles", "InspectInstances", "InspectMap"]
 
 _LABEL_MODES = ("1", "L", "P")
 _WIDE_LABEL_MODES = ("I", "I;16", "I;16B")
 _MAX_LABEL = 255  # mmseg's label maps are uint8
-_UPRIGHT = 1
 _FAR = 10  # times the longer side of an image; pycocotools draws all of a polygon, however long
 # What the last bytes of whole files are; others may have a tail of their own and be whole.
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -83,10 +83,8 @@ class InspectFiles(BaseTransform):
     def _header_fault(self, path: str, header: Image.Image) -> Fault | None:
         if header.width * header.height > self.max_pixels:
             return too_large(path, header.size, self.max_pixels)
-        if header.format == "WEBP" and _is_turned(header):
-            reason = "EXIF turns this WebP, which OpenCV does not see; save it upright"
-            return Fault("orientation", path, reason)
-        return None
+        unseen = turned_unseen(header)
+        return Fault("orientation", path, unseen) if unseen else None
 
 
 class InspectInstances(BaseTransform):
@@ -163,10 +161,6 @@ class InspectMap(BaseTransform):
                 values = ", ".join(map(str, np.unique(wrong)[:5]))
                 expected = f"expected 0 to {self.classes - 1}, or {self.ignore}"
                 yield "label map", f"values {values} in {wrong.size} pixels; {expected}"
-
-
-def _is_turned(header: Image.Image) -> bool:
-    return header.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
 
 
 def _map_fault(path: str, header: Image.Image) -> Fault | None:

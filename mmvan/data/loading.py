@@ -10,9 +10,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import get
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from mmvan.data.faults import BadSampleError, no_range
+from mmvan.data.orientation import is_turned
 from mmvan.errors import ConfigError, DataError, did_you_mean
 from mmvan.registry import TRANSFORMS
 
@@ -27,7 +28,6 @@ _REDUCED = {
 # Where results have one of these, places are told in pixels of the whole image.
 _PLACES = ("img_id", "instances", "proposals", "seg_fields", "seg_map_path", "segments_info")
 _END_OF_JPEG = b"\xff\xd9"
-_UPRIGHT = 1  # The EXIF orientation of an image that is stored as it is seen.
 
 
 @TRANSFORMS.register_module()
@@ -119,7 +119,7 @@ class LoadImage(BaseTransform):
             and content.endswith(_END_OF_JPEG)
             and (
                 self.color_type == "color_ignore_orientation"
-                or header.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) == _UPRIGHT
+                or not is_turned(header)
             )
         )
 

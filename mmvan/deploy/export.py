@@ -36,7 +36,6 @@ from mmvan.deploy.quantize import quantize
 from mmvan.deploy.runtimes import Array, Runtime, open_runtime
 from mmvan.deploy.verify import (
     TOLERANCES,
-    Comparison,
     compare_with_reference,
     other_size,
     pairs_of,
@@ -99,7 +98,7 @@ class Export:
         if request.dynamic and part == "whole":
             require_any_size(self.model, request.format)
         self.reference, outputs = build_graph(self.model, self.cfg, part)
-        self.contract = _contract_of(request, self.cfg, self.meta, part, outputs)
+        self.contract = contract_of(request, self.cfg, self.meta, part, outputs)
 
     def write(self) -> list[str]:
         """Write the file, after it was loaded again and agreed with PyTorch.
@@ -134,7 +133,7 @@ class Export:
         )
         tolerance = TOLERANCES[runtime.contract.precision]
         if not found.within(runtime.contract.precision):
-            raise DifferenceError(self.request.out, found, tolerance)
+            raise DifferenceError(self.request.out, found, f"{tolerance:g}")
         return f"{self.request.out}: {found} (tolerance {tolerance:g})"
 
     def _inputs(self) -> Iterator[list[Array]]:
@@ -148,7 +147,7 @@ class Export:
         with tempfile.TemporaryDirectory() as folder:
             images = self.request.images
             paths = (
-                _spread(find_images(images, "--images"), _COMPARED)
+                spread(find_images(images, "--images"), _COMPARED)
                 if images
                 else draw_images(Path(folder), _COMPARED)
             )
@@ -219,13 +218,25 @@ class DifferenceError(Exception):
         tolerance: How far it may.
     """
 
-    def __init__(self, file: Path, found: Comparison, tolerance: float) -> None:
-        super().__init__(f"{file}: {found}; beyond the tolerance of {tolerance:g}")
+    def __init__(self, file: Path, found: object, tolerance: str) -> None:
+        super().__init__(f"{file}: {found}; beyond the tolerance of {tolerance}")
 
 
-def _contract_of(
+def contract_of(
     request: Request, cfg: Config, meta: Mapping[str, Any], part: str, outputs: tuple[str, ...]
 ) -> Contract:
+    """What a file will say about itself.
+
+    Args:
+        request: What is asked for.
+        cfg: The config.
+        meta: Classes and palette of the dataset.
+        part: What of the model is in the file.
+        outputs: Names of the outputs.
+
+    Raises:
+        DeployError: No transform of the config tells the size of the images.
+    """
     normalisation = normalisation_of(cfg)
     pipeline = image_pipeline(cfg)
     shape = request.shape or natural_shape(cfg, pipeline)
@@ -251,7 +262,7 @@ def _contract_of(
     )
 
 
-def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """At most ``count`` of the paths, spread evenly over all."""
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """Choose at most ``count`` of the paths, spread evenly over all."""
     count = min(count, len(paths))
     return [paths[i * len(paths) // count] for i in range(count)]

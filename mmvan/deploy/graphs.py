@@ -82,6 +82,11 @@ class ExportGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map uint8 RGB images (N, 3, H, W) to the part's outputs, in float32."""
+        x = self.normalise(images)
+        return tuple(output.float() for output in self.outputs_of(self.model, x))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Map uint8 RGB images to what the model takes, padded."""
         x = (images.float() - self.mean) / self.std
         if self.to_bgr:
             x = x.flip(1)
@@ -90,8 +95,7 @@ class ExportGraph(nn.Module):
             x = F.pad(
                 x, (0, -width % self.divisor, 0, -height % self.divisor), value=self.pad_value
             )
-        x = x.to(next(self.model.parameters()).dtype)
-        return tuple(output.float() for output in self.outputs_of(self.model, x))
+        return x.to(next(self.model.parameters()).dtype)
 
 
 class ChannelNorm(nn.Module):

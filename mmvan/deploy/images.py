@@ -11,6 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS, DefaultScope
 from numpy.typing import NDArray
 
+from mmvan.data.check.left_out import reason_left_out
 from mmvan.data.sample.catalog import KINDS
 from mmvan.data.sample.images import generator, write_jpeg
 from mmvan.data.sample.scenes import draw_portrait
@@ -18,7 +19,7 @@ from mmvan.deploy.contract import Contract
 from mmvan.engine.config import innermost_dataset
 from mmvan.errors import DataError, DeployError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+ENDINGS = (*(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp"), *(".tif", ".tiff", ".ppm", ".pgm"))
 # Of a pipeline, what has no image to work on here: annotations, and packing for a model.
 _NOT_FOR_IMAGES = ("Annotations", "Proposals", "Pack")
 _DRAWN_SIDES = (240, 320)
@@ -31,12 +32,17 @@ class LoadedImage:
     Args:
         path: The file.
         image: RGB, uint8, shape (3, H, W).
-        size: Height and width of the file's own image.
+        size: Height and width of the image as it was loaded: upright, unless the pipeline says
+            otherwise.
+        original: That image, RGB, uint8, shape (height, width, 3).
+        scale: By what its width and height were multiplied, before any padding.
     """
 
     path: Path
     image: NDArray[np.uint8]
     size: tuple[int, int]
+    original: NDArray[np.uint8]
+    scale: tuple[float, float] = (1.0, 1.0)
 
 
 def find_images(folder: Path, option: str) -> list[Path]:
@@ -47,7 +53,8 @@ def find_images(folder: Path, option: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{option} {folder}: no such folder; expected one with images")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file())
+    found = sorted(path for path in files if not reason_left_out(path.name, ENDINGS))
     if not found:
         raise DataError(f"{option} {folder}: no image in it ({', '.join(ENDINGS)})")
     return found
@@ -115,7 +122,8 @@ class ImageReader:
             DefaultScope.overwrite_default_scope(contract.scope),
             TRANSFORMS.switch_scope_and_registry(contract.scope) as registry,
         ):
-            self.transform = Compose([registry.build(dict(s)) for s in contract.pipeline])
+            self.load, *others = (registry.build(dict(s)) for s in contract.pipeline)
+        self.transform = Compose(others)
 
     def read(self, path: Path) -> LoadedImage:
         """Read one image.
@@ -124,13 +132,17 @@ class ImageReader:
             DataError: It cannot be read.
         """
         try:
-            results = self.transform({"img_path": str(path), "img_id": 0})
+            results = self.load({"img_path": str(path), "img_id": 0})
+            original = results["img"]
+            results = self.transform(results)
         except Exception as error:
             raise DataError(f"{path} cannot be read: {error}") from error
         if results is None:
             raise DataError(f"{path} cannot be read")
         image = np.ascontiguousarray(results["img"][..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
-        return LoadedImage(path, image, tuple(results["ori_shape"][:2]))
+        upright = np.ascontiguousarray(original[..., ::-1], dtype=np.uint8)
+        scale = tuple(results.get("scale_factor", (1.0, 1.0)))
+        return LoadedImage(path, image, tuple(results["ori_shape"][:2]), upright, scale)
 
 
 def batches(images: Iterator[LoadedImage], size: int) -> Iterator[list[LoadedImage]]:

@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from mmvan.data.check.left_out import describe, files_left_out
 from mmvan.deploy.contract import Contract
-from mmvan.deploy.images import ImageReader, LoadedImage, batches, find_images, stack
+from mmvan.deploy.detection_files import DetectionWriter
+from mmvan.deploy.images import ENDINGS, ImageReader, LoadedImage, batches, find_images, stack
 from mmvan.deploy.runtimes import Array, Runtime
 from mmvan.errors import DataError, DeployError
 
@@ -30,12 +32,14 @@ class Summary:
     Args:
         done: Images that were run.
         skipped: Why each of the others was not.
+        left_out: Files that are no images by their names, described; empty if there is none.
         seconds: From the first image to the last, with reading and writing.
         computing: Of these, in the runtime.
     """
 
     done: int = 0
     skipped: list[str] = field(default_factory=list)
+    left_out: str = ""
     seconds: float = 0.0
     computing: float = 0.0
 
@@ -44,14 +48,16 @@ class Summary:
         rate = self.done / self.seconds if self.seconds else 0.0
         each = 1e3 * self.computing / max(self.done, 1)
         speed = f"{self.done} images, {rate:.1f} per second; {each:.1f} ms each in the runtime"
-        return [*(f"skipped: {reason}" for reason in self.skipped), speed]
+        left_out = [self.left_out] if self.left_out else []
+        return [*(f"skipped: {reason}" for reason in self.skipped), *left_out, speed]
 
 
 def run_folder(runtime: Runtime, folder: Path, out: Path, batch: int) -> Summary:
     """Run all images of a folder and of those below it.
 
     A classifier writes the five best classes of each image into one CSV. A segmentor writes a
-    label map and an image with the classes' colours for each image; a backbone or a detector's
+    label map and an image with the classes' colours for each image; a whole detector a
+    drawn image and a JSON file of its detections; a backbone or a detector's
     features one ``.npz`` of maps. Images that cannot be read are skipped and named.
 
     Args:
@@ -66,7 +72,8 @@ def run_folder(runtime: Runtime, folder: Path, out: Path, batch: int) -> Summary
     """
     contract = runtime.contract
     paths = find_images(folder, "IMAGES")
-    summary = Summary()
+    left_out = files_left_out(folder, ENDINGS)
+    summary = Summary(left_out=describe(left_out, ENDINGS) if left_out else "")
     start = time.perf_counter()
     try:
         with ExitStack() as stack_of_files:
@@ -122,6 +129,8 @@ def _writer(contract: Contract, folder: Path, out: Path, files: ExitStack) -> Wr
         )
     if out.is_file():
         raise DeployError(f"--out {out} is a file; name a folder, to hold files for each image")
+    if (contract.task, contract.part) == ("detection", "whole"):
+        return DetectionWriter(contract, folder, out).write
     if contract.part == "whole":
         return lambda image, outputs: _write_mask(
             image, outputs[0], contract, out / image.path.relative_to(folder)
@@ -149,8 +158,7 @@ def _write_mask(image: LoadedImage, logits: Array, contract: Contract, place: Pa
     if not contract.palette:
         return
     colours = Image.fromarray(np.array(contract.palette, np.uint8)[np.asarray(mask)])
-    with Image.open(image.path) as original:
-        overlay = Image.blend(original.convert("RGB").resize(mask.size), colours, _OVERLAY)
+    overlay = Image.blend(Image.fromarray(image.original), colours, _OVERLAY)
     overlay.save(place.with_name(f"{place.name}.overlay.png"))
 
 

@@ -14,8 +14,9 @@ OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 def check_python() -> Finding:
     """Runs on a Python that the pinned releases have wheels for."""
     warning, fix = "", "make the environment with one of those versions"
-    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-        warning = "outside 3.10 to 3.12, for which the pinned packages have wheels"
+    newest = 12 if find_family() == "official" else 14
+    if not (3, 10) <= sys.version_info[:2] <= (3, newest):
+        warning = f"outside 3.10 to 3.{newest}, for which the pinned packages have wheels"
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding(f"{version}, {sys.executable}", warning, fix)
 
@@ -32,8 +33,16 @@ def check_family() -> Finding:
             "official and onedl packages are mixed; they overwrite each other's files"
         )
     if family == "none":
-        raise RuntimeError("neither the official nor the onedl packages are installed")
+        raise RuntimeError(
+            "neither the official nor the onedl packages are installed: "
+            f"pip install 'mmvan[{_fitting_family()}]' beside your own torch, or a new environment"
+        )
     return Finding(family)
+
+
+def _fitting_family() -> str:
+    """The family that this Python can have; the official one needs NumPy 1."""
+    return "official" if sys.version_info[:2] <= (3, 12) else "onedl"
 
 
 def check_torch() -> Finding:

@@ -75,14 +75,19 @@ class CheckpointHook(MMEngineCheckpointHook):
         """Keep it until the training begins."""
         self._state.loaded = checkpoint.get(_RUN_STATE)
 
-    def save_now(self, runner: Runner) -> None:
+    def save_now(self, runner: Runner, iterations: int | None = None) -> None:
         """Save where the run stands, beside the regular checkpoints; all processes call it.
 
-        For use in ``after_train_iter``: the next iteration is the first one that a resumed run
-        does. It is left there when regular checkpoints are removed.
+        The file is left there when regular checkpoints are removed.
+
+        Args:
+            runner: The runner.
+            iterations: How many are done; by default one more than ``runner.iter``, as it is in
+                ``after_train_iter``.
         """
-        meta = {"epoch": runner.epoch, "iter": runner.iter + 1}
-        name = f"iter_{runner.iter + 1}.pth"
+        done = runner.iter + 1 if iterations is None else iterations
+        meta = {"epoch": runner.epoch, "iter": done}
+        name = f"iter_{done}.pth"
         self._write(runner, lambda: self._save_as(runner, name, meta))
 
     def _save_as(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
     def run(self) -> Any:
         """Launch the training."""
-        self.dataloader = _reseeded(self.runner, self.dataloader, self._source)
+        self.dataloader: ResumableLoader = _reseeded(self.runner, self.dataloader, self._source)
         return super().run()
 
     def run_epoch(self) -> None:
@@ -129,7 +129,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
     def run(self) -> Any:
         """Launch the training."""
-        self.dataloader = _reseeded(self.runner, self.dataloader, self._source)
+        self.dataloader: ResumableLoader = _reseeded(self.runner, self.dataloader, self._source)
         self.dataloader_iterator = _Batches(self.dataloader, self._iter)
         return super().run()
 

@@ -76,7 +76,8 @@ class NaNGuardHook(Hook):
         self._losses: list[Tensor] = []
         self._buffers: list[Tensor] = []
         self._kept: list[Tensor] = []
-        self._flag: _Flag | None = None
+        self._flags: list[_Flag] = []
+        self._stepped = self._was_bad = False
         self._lent = False
         self._busy = False
 
@@ -104,22 +105,28 @@ class NaNGuardHook(Hook):
     def after_train_iter(self, runner: Any, batch_idx: int, *_: Any, **__: Any) -> None:
         """Look at what the GPU found in this iteration's step."""
         scaled = [wrapper for wrapper in _wrappers(runner) if _scaler(wrapper) is not None]
-        if scaled and self._losses and scaled[0].should_update():
+        if scaled and not self._stepped and self._losses and scaled[0].should_update():
             # The scaler found an overflow and did not call the optimizer.
-            self._flag = _Flag(self._measure([]))
-        flag, self._flag = self._flag, None
-        if flag is not None:
-            self._judge(runner, flag.is_set())
+            self._flags = [_Flag(self._measure([]))]
+            self._stepped = True
+        flags, self._flags = self._flags, []
+        if any(flag.is_set() for flag in flags):
+            self._act(runner)
         if scaled and runner.iter % _SCALE_INTERVAL == 0:
             self._check_scale(runner, scaled[0])
+        if self._stepped:
+            self._consecutive = self._consecutive if self._was_bad else 0
+            self._batches = []
+        self._stepped = self._was_bad = False
 
     def _check_scale(self, runner: Any, wrapper: Any) -> None:
         scale = _scaler(wrapper).get_scale()
         if scale < _SMALLEST_SCALE:
+            report = self._report(runner, self._batches, save=True)
             raise TrainingError(
-                f"iteration {runner.iter + 1}: the loss scale has fallen to {scale:g}: step after "
-                "step the gradients overflow float16 even unscaled, and are skipped. Use --amp "
-                "bf16, or a smaller learning rate."
+                f"{report} The loss scale has fallen to {scale:g}: step after step the gradients "
+                "overflow float16 even unscaled, and are left out. Use --amp bf16, or a smaller "
+                "learning rate."
             )
 
     def _before_forward(self, model: nn.Module) -> Callable[..., None]:
@@ -145,12 +152,14 @@ class NaNGuardHook(Hook):
             if _scaler(wrapper) is None:
                 gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
             flag = self._measure(gradients)
+            self._stepped = True
             if flag.is_cuda and _skips_by_itself(optimizer):
                 found = getattr(optimizer, "found_inf", None)  # the scaler's, who removes it
                 self._lent = found is None
                 optimizer.found_inf = flag if found is None else torch.maximum(found, flag)
-                self._flag = _Flag(flag)
-            elif self._judge(runner, bool(flag)):
+                self._flags.append(_Flag(flag))
+            elif flag:
+                self._act(runner)
                 for parameter in _parameters(optimizer):
                     parameter.grad = None  # Optimizers pass such parameters over.
 
@@ -176,27 +185,26 @@ class NaNGuardHook(Hook):
             values = [*values, norm.float()]
         self._losses = []
         # Zero times a number is zero, or NaN if the number is not finite.
-        flag = (torch.stack(values) * 0).sum().isnan().float()
-        if dist.is_distributed():
-            torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        flag = (torch.stack(values or [torch.zeros(())]) * 0).sum().isnan().float()
+        dist.all_reduce(flag, "max")
         return flag
 
-    def _judge(self, runner: Any, is_bad: bool) -> bool:
-        """Act on a step; tell whether it was bad."""
-        batches, self._batches = self._batches, []
-        if not is_bad:
-            self._consecutive = 0
-            return False
+    def _act(self, runner: Any) -> None:
+        """Explain a bad step, and end the run or go on without it.
+
+        Raises:
+            TrainingError: The run ends.
+        """
         self._skips += 1
         self._consecutive += 1
+        self._was_bad = True
         self._restore_buffers()
         stops = self.action == "stop" or self._is_over_limit()
-        message = self._report(runner, batches, save=stops or self._skips == 1)
+        message = self._report(runner, self._batches, save=stops or self._skips == 1)
         if stops:
             over = f" {self._count()} were skipped." if self.action == "skip" else ""
             raise TrainingError(message + over)
         runner.logger.warning(f"{message} The step is skipped ({self._count()} so far).")
-        return True
 
     def _is_over_limit(self) -> bool:
         return self._consecutive > self.max_consecutive_skips or self._skips > self.max_skips

@@ -16,7 +16,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmvan.ops.backends import requested_backend
+from mmvan.ops import describe_choice, requested_backend, restore_choice
+from mmvan.tune.hook import TuneHook
 
 # Counters of MMEngine's hooks that it forgets; other hooks may have `state_dict` themselves.
 _COUNTERS: Mapping[type, tuple[str, ...]] = {EarlyStoppingHook: ("wait_count", "best_score")}
@@ -41,6 +42,7 @@ class RunState:
         self.gathered = {
             "ranks": all_gather_object(own) if get_world_size() > 1 else [own],
             "hooks": {name: state for name, state in states.items() if state},
+            "operators": describe_choice(),
             "arithmetic": _arithmetic(runner),
         }
 
@@ -62,6 +64,7 @@ class RunState:
             return
         for hook in runner.hooks:
             _restore_hook(hook, loaded["hooks"].get(_name_of(hook), {}))
+        _restore_operators(runner, loaded["operators"])
         _compare(runner, loaded["arithmetic"], _arithmetic(runner))
         if _continue_data(runner, loaded):
             return
@@ -150,6 +153,14 @@ def _restore_hook(hook: Any, state: Mapping[str, Any]) -> None:
         setattr(hook, name, value)
 
 
+def _restore_operators(runner: Runner, described: Mapping[str, Any]) -> None:
+    """Compute by what the run computed by, which decides the last bits."""
+    restore_choice(described)
+    for hook in runner.hooks:
+        if isinstance(hook, TuneHook):
+            hook.keep_choice()
+
+
 def _arithmetic(runner: Runner) -> dict[str, str]:
     """What decides the last bits of a result."""
     device = next(runner.model.parameters()).device
@@ -158,7 +169,7 @@ def _arithmetic(runner: Runner) -> dict[str, str]:
     return {
         "device": f"{device.type} {name}",
         "torch": str(torch.__version__),
-        "operators": str(requested_backend()),
+        "MMVAN_OPS_BACKEND": str(requested_backend()),
         "threads": str(torch.get_num_threads()),
     }
 

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +67,17 @@ class SignalHook(Hook):
         if received:
             runner.logger.info(f"{received.name} arrived when the training was done")
 
-    def after_train_iter(self, runner: Any, batch_idx: int, *_: Any, **__: Any) -> None:
+    def after_train_iter(self, runner: Any, *_: Any, **__: Any) -> None:
         """Stop if a signal came."""
-        self._look(runner, batch_idx, lambda: _save(runner))
+        self._look(runner, runner.iter, lambda: _save(runner))
 
     def before_val(self, runner: Any) -> None:
         """See whether all processes will do as many iterations: only then can they agree."""
         self._in_validation = STOP_SIGNALS.deferred
-        lengths = torch.tensor([len(runner.val_dataloader), -len(runner.val_dataloader)])
-        dist.all_reduce(lengths, "max")
-        self._equal_lengths = bool(lengths.sum() == 0)
+        lengths = set(dist.all_gather_object(_length(runner.val_dataloader)))
+        self._equal_lengths = dist.get_world_size() == 1 or (
+            len(lengths) == 1 and lengths != {None}
+        )
 
     def after_val(self, runner: Any) -> None:
         """Validation is over."""
@@ -108,8 +110,9 @@ class SignalHook(Hook):
             _leave(runner, reason)
 
 
-def stop_at_signals(runner: Any) -> None:
-    """Handle signals in a run that is about to train.
+@contextmanager
+def stopping_at_signals(runner: Any) -> Iterator[None]:
+    """Handle signals while a run trains; a process that has failed ends by them at once.
 
     Args:
         runner: MMEngine's Runner; it gets the hook unless its config has it. The workers of its
@@ -118,21 +121,36 @@ def stop_at_signals(runner: Any) -> None:
     if not any(isinstance(hook, SignalHook) for hook in runner.hooks):
         runner.register_hook(SignalHook())
     STOP_SIGNALS.install()
+    try:
+        yield
+    finally:
+        STOP_SIGNALS.restore()
+
+
+def _length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # of a stream
+        return None
 
 
 def _save(runner: Any) -> None:
-    saving = [hook for hook in runner.hooks if hasattr(hook, "save_now")]
-    if saving:
-        saving[0].save_now(runner)
-    else:
-        _save_as(runner, runner.iter + 1)
+    _save_behind(runner, runner.iter + 1)
 
 
 def _save_in_validation(runner: Any) -> None:
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):  # The averaged weights are in the model's place.
             hook.after_val_epoch(runner)
-    _save_as(runner, runner.iter)
+    _save_behind(runner, runner.iter)
+
+
+def _save_behind(runner: Any, iterations: int) -> None:
+    saving = [hook for hook in runner.hooks if hasattr(hook, "save_now")]
+    if saving:
+        saving[0].save_now(runner, iterations)
+    else:
+        _save_as(runner, iterations)
 
 
 def _save_as(runner: Any, iteration: int) -> None:

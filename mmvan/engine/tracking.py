@@ -1,6 +1,7 @@
 """Experiment trackers: MMEngine's visualization backends, by one option."""
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,17 +41,24 @@ def use_trackers(cfg: Config, trackers: Sequence[str]) -> None:
                 f"Do: pip install {install}"
             )
         if kind not in used:
-            backends.append({"type": kind, **_settings(tracker, Path(cfg.work_dir).name)})
+            backends.append({"type": kind, **_settings(tracker, Path(cfg.work_dir).resolve())})
     cfg.visualizer = {**visualizer, "vis_backends": backends}
 
 
-def _settings(tracker: str, run: str) -> dict[str, Any]:
-    """The run is called as its work directory."""
-    return {
+def _settings(tracker: str, work_dir: Path) -> dict[str, Any]:
+    """The run is called as its work directory.
+
+    MMEngine writes MLflow's runs into files, which MLflow 3 refuses, and whatever
+    MLFLOW_TRACKING_URI says; so the address is given: the user's, or a database beside the logs.
+    """
+    run = work_dir.name
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{work_dir / 'mlflow.db'}"
+    settings: dict[str, dict[str, Any]] = {
         "tensorboard": {},
         "wandb": {"init_kwargs": {"name": run}},
-        "mlflow": {"run_name": run},
-    }[tracker]
+        "mlflow": {"run_name": run, "tracking_uri": address},
+    }
+    return settings[tracker]
 
 
 def _bare(backend: Any) -> str:

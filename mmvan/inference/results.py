@@ -71,7 +71,7 @@ def to_panoptic(
         ``segments_info``, with ``category_id`` the label + 1.
     """
     ids = np.zeros(segments.shape, np.uint32)
-    infos = []
+    infos: list[dict[str, Any]] = []
     for segment in np.unique(segments):
         label = int(segment) % _INSTANCE_OFFSET
         if segment == len(classes):
@@ -121,7 +121,7 @@ class ResultFiles:
             sample: The library's data sample, on the CPU.
             size: Height and width of the image.
         """
-        image = {"id": len(self.images) + 1, "file_name": name}
+        image: dict[str, Any] = {"id": len(self.images) + 1, "file_name": name}
         image |= {"height": size[0], "width": size[1]}
         self.images.append(image)
         if "pred_score" in sample:

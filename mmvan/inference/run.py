@@ -88,7 +88,8 @@ class Outputs:
             bool: Whether the user wants more of them.
         """
         image = item.image.image
-        self.files.add(item.name, sample, image.shape[:2])
+        height, width = image.shape[:2]
+        self.files.add(item.name, sample, (height, width))
         drawn = self.drawer.draw(image, sample)
         if item.source.kind == "image":
             path = _drawn_path(self.folder / "images" / item.name)

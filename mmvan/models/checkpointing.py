@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from mmvan.ops.observers import is_recorded
+
 
 def checkpoint_region(
     region: Callable[[Tensor], Tensor], x: Tensor, *, random: bool = False
@@ -59,7 +61,7 @@ def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
 
 
 def _needs_backward(x: Tensor) -> bool:
-    return torch.is_grad_enabled() and x.requires_grad
+    return not is_recorded(x) and torch.is_grad_enabled() and x.requires_grad
 
 
 @contextmanager

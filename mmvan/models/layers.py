@@ -20,6 +20,7 @@ from mmvan.ops import (
     kernels_are_fused,
     large_kernel_attention,
 )
+from mmvan.ops.observers import in_channels_last
 
 Gate = Literal["mul", "add", "none"]
 GATES: tuple[Gate, ...] = ("mul", "add", "none")
@@ -30,7 +31,7 @@ class LayerNorm2d(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        channels_last = in_channels_last(x)
         out = F.layer_norm(
             x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
         ).permute(0, 3, 1, 2)

@@ -1,5 +1,6 @@
 """The Visual Attention Network backbone (arXiv 2202.09741)."""
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -16,8 +17,10 @@ from mmvan.checkpoint.adapt import rename_backbone
 from mmvan.checkpoint.pretrained import InitCfg, load_wholly
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_block
+from mmvan.models.foreign_arguments import refuse_foreign, refuse_output_norm
 from mmvan.models.layers import Block, LayerNorm2d
 from mmvan.ops.choice import prefers_channels_last
+from mmvan.ops.observers import is_recorded, is_transformed
 from mmvan.registry import MODELS
 
 
@@ -109,6 +112,7 @@ class VAN(BaseModule):
             layout of the input is kept, and in traced and exported graphs always.
         init_cfg: As for any MMEngine module. ``type="Pretrained"`` loads every tensor of the
             backbone, from any layout and address (`docs/checkpoints.md`), or raises an error.
+        **foreign: None; those of other ports are refused with their name here.
 
     Attributes:
         out_channels (tuple[int, ...]): Channels of each returned map.
@@ -142,7 +146,10 @@ class VAN(BaseModule):
         with_cp: bool | Literal["lean"] = False,
         channels_last: bool | Literal["auto"] = False,
         init_cfg: InitCfg = None,
+        **foreign: Any,
     ) -> None:
+        refuse_foreign(foreign, list(inspect.signature(VAN.__init__).parameters))
+        refuse_output_norm(norm_cfg)
         super().__init__(load_wholly(init_cfg))
         self.arch = get_arch(arch)
         _check_rate("drop_rate", drop_rate)
@@ -309,9 +316,9 @@ def _check_switch(name: str, value: Any, third: str) -> None:
 def _converts_layout(channels_last: bool | Literal["auto"], x: Tensor) -> bool:
     """Whether to work on ``x`` in channels_last; runtimes choose the layout of a graph themselves.
 
-    Tracing is that of ONNX, TorchScript and FLOP counters.
+    Such graphs are those of ONNX, TorchScript, FX and FLOP counters.
     """
-    if torch.jit.is_tracing() or torch.compiler.is_exporting():  # type: ignore[attr-defined]
+    if is_recorded(x) or is_transformed(x):
         return False
     return prefers_channels_last(x) if channels_last == "auto" else channels_last
 

@@ -4,10 +4,11 @@ Triton, where it is asked for, is imported when the first of its kernels runs.
 """
 
 from mmvan.ops.attention import large_kernel_attention
-from mmvan.ops.backends import BACKENDS, kernels_are_fused, requested_backend, use_backend
+from mmvan.ops.backends import BACKENDS, requested_backend, use_backend
 from mmvan.ops.choice import describe_choice, restore_choice
 from mmvan.ops.depthwise import DepthwiseConv2d, depthwise_conv2d
 from mmvan.ops.feed_forward import depthwise_gelu
+from mmvan.ops.fusion import kernels_are_fused
 
 __all__ = [
     "BACKENDS",

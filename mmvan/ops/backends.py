@@ -13,16 +13,17 @@ whatever was asked for. A model under ``torch.compile`` is compiled again when t
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmvan.errors import ModelError, did_you_mean
 from mmvan.ops.choice import chosen
 from mmvan.ops.native.support import build_fault, supports
+from mmvan.ops.observers import is_recorded
 
 Backend = Literal["torch", "phase_split", "native", "triton"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -66,27 +67,6 @@ def requested_backend() -> Backend | None:
     return _checked(source, name, BACKENDS) if name else None
 
 
-def kernels_are_fused(x: Tensor, *modules: nn.Module) -> bool:
-    """Whether a model should call the operators that span several of its modules.
-
-    Otherwise the modules themselves run, as they do wherever someone listens to them by hooks.
-
-    Args:
-        x: The input.
-        modules: Those that would be passed over; the depthwise convolutions among them decide.
-
-    Raises:
-        ModelError: The settings ask for a backend that does not exist.
-    """
-    if _is_recorded():
-        return False
-    setting = requested_backend()
-    if setting is None:
-        backend = own_choice(x, *_depthwise_weights(modules), offers=BACKENDS)
-        return backend in KERNELS and not any(map(_has_hooks, modules))
-    return setting in KERNELS
-
-
 def own_choice(
     x: Tensor, *weights: Tensor, offers: tuple[Backend, ...], otherwise: Backend = "torch"
 ) -> Backend:
@@ -117,19 +97,10 @@ def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
 
     That is float32 in channels_last on CPUs with AVX-512: their inner loops fill its registers.
     With AVX2 alone they took 1.5 times as long as ``phase_split`` forward, and twice as long
-    forward and backward (`benchmarks/README.md`).
+    forward and backward (`docs/operators.md`).
     """
     channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return HAS_WIDE_VECTORS and channels_last and supports(x, *weights) and build_fault() is None
-
-
-def _depthwise_weights(modules: Iterable[nn.Module]) -> list[Tensor]:
-    convs = (module for module in modules if isinstance(module, nn.Conv2d))
-    return [conv.weight for conv in convs if conv.groups > 1]
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def choose_backend(
@@ -151,7 +122,7 @@ def choose_backend(
     chosen = setting if setting in offers else automatic
     if argument is not None:
         chosen = _checked(f"{op}: backend", argument, offers)
-    if _is_recorded():
+    if is_recorded(x):
         return "torch"
     if not torch.compiler.is_compiling():  # A log call would break the graph.
         _report(op, chosen, x.device.type, x.dtype)
@@ -171,8 +142,3 @@ def _report(op: str, backend: Backend, device: str, dtype: torch.dtype) -> None:
     if key not in _reported:
         _reported.add(key)
         _logger.info("%s on %s, %s: %s", op, device, str(dtype).removeprefix("torch."), backend)
-
-
-def _is_recorded() -> bool:
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
-    return tracing or torch.compiler.is_exporting()

@@ -5,14 +5,17 @@ it cannot compute. Both are imported when they are first needed, so that mmvan w
 the kernels are made with.
 
 A forward pass keeps its inputs and nothing else; the backward pass computes what was in between
-again. There is no gradient of the gradients: asking for one raises PyTorch's error that names the
-``_backward`` operator, which has no autograd formula.
+again. Where the gradient itself is to be differentiated (``create_graph=True``), PyTorch's
+operators compute it.
 """
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.library import custom_op
 
@@ -150,11 +153,41 @@ def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _pair_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled():
+        dilation = ctx.rest[0]
+        return *_differentiable(partial(_plain_pair, dilation=dilation), ctx, grad), None, None
     return *depthwise_pair_backward(grad, *ctx.saved_tensors, *ctx.rest), None, None
 
 
 def _gelu_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled():
+        return *_differentiable(_plain_gelu, ctx, grad), None
     return *depthwise_gelu_backward(grad, *ctx.saved_tensors, *ctx.rest), None
+
+
+def _differentiable(
+    plain: Callable[..., Tensor], ctx: Any, grad: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The gradients as a graph, so that they have gradients in turn."""
+    inputs = ctx.saved_tensors
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    found = iter(torch.autograd.grad(plain(*inputs), wanted, grad, create_graph=True))
+    return tuple(next(found) if tensor.requires_grad else None for tensor in inputs)
+
+
+def _plain_pair(
+    x: Tensor, weight_1: Tensor, bias_1: Tensor, weight_2: Tensor, bias_2: Tensor, dilation: int
+) -> Tensor:
+    return _plain_conv(_plain_conv(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)
+
+
+def _plain_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.gelu(_plain_conv(x, weight, bias, 1))
+
+
+def _plain_conv(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    padding = dilation * (weight.shape[-1] - 1) // 2
+    return F.conv2d(x, weight, bias, 1, padding, dilation, x.shape[1])
 
 
 depthwise_pair.register_autograd(_pair_gradients, setup_context=_keep_inputs)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from mmvan import tune
 from mmvan.arch import get_arch
@@ -35,8 +36,15 @@ def main() -> None:
     args = parse_args()
     device, arch = choose_device(args.device), get_arch(args.arch)
     for mode in ("training", "inference") if args.mode == "both" else (args.mode,):
-        sizes = (arch.embed_dims, arch.depths, arch.ffn_ratios, args.batch, *args.size)
-        workload = Workload(*sizes, mode, device, args.dtype)
+        workload = Workload(
+            **asdict(arch),
+            batch=args.batch,
+            height=args.size[0],
+            width=args.size[1],
+            mode=mode,
+            device=device,
+            dtype=args.dtype,
+        )
         print(f"{mode} on {device}:", flush=True)
         outcome = search(workload, args.seconds, _print_finding)
         keep(workload, outcome)

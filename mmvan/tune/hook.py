@@ -44,6 +44,10 @@ class TuneHook(Hook):
         self.budget = budget
         self._done: set[str] = set()
 
+    def keep_choice(self) -> None:
+        """Measure nothing: what is chosen now holds, be it the operators' own rules."""
+        self._done = {"training", "inference"}
+
     def before_train_iter(
         self, runner: Any, batch_idx: int, data_batch: dict[str, Any] | None = None
     ) -> None:

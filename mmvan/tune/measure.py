@@ -13,7 +13,6 @@ from mmvan.ops.backends import use_backend
 from mmvan.ops.choice import Choice
 from mmvan.tune.workload import Workload, make_parts, run_part
 
-PLAIN = Choice("torch", False)
 # Largest difference that rounding explains, relative to the largest value. The gradients of weights
 # sum over a whole map: half-precision types keep 8 to 11 bits of each term.
 TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}
@@ -38,6 +37,11 @@ class Finding:
         return f"refused, it {self.fault}" if self.fault else f"{self.gain:.2f} x plain PyTorch"
 
 
+def plain(workload: Workload) -> Choice:
+    """Plain PyTorch, contiguous unless the config leaves no choice of layout."""
+    return Choice("torch", False not in workload.layouts)
+
+
 class Bench:
     """The parts of a workload, and what plain PyTorch computes with them.
 
@@ -60,7 +64,8 @@ class Bench:
         self.cotangents = [
             torch.randn(part.out_shape, device=workload.device) for part in self.parts
         ]
-        self.expected = [self._compute(i, PLAIN) for i in range(len(self.parts))]
+        self.plain = plain(workload)
+        self.expected = [self._compute(i, self.plain) for i in range(len(self.parts))]
 
     def measure(self, candidate: Choice, seconds: float) -> Finding:
         """Compare a candidate with plain PyTorch, and time the two in turns.
@@ -75,8 +80,7 @@ class Bench:
         end = self.clock() + seconds
         ratios: list[float] = []
         while len(ratios) < 2 or (len(ratios) < TURNS and self.clock() < end):
-            plain = self._seconds(PLAIN)
-            ratios.append(plain / max(self._seconds(candidate), 1e-9))
+            ratios.append(self._seconds(self.plain) / max(self._seconds(candidate), 1e-9))
         return Finding(median(ratios))
 
     def _difference(self, candidate: Choice) -> str:

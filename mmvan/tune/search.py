@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from mmvan.ops.choice import Choice
-from mmvan.tune.measure import Finding
+from mmvan.tune.measure import Finding, plain
 from mmvan.tune.workload import Workload
 
 # A gain below this is noise: plain PyTorch remains.
@@ -48,11 +48,6 @@ def candidates(workload: Workload) -> list[Choice]:
     layouts = sorted(workload.layouts, reverse=True)
     found = [Choice(backend, layout) for layout in layouts for backend in (*own, "torch")]
     return [candidate for candidate in found if candidate != plain(workload)]
-
-
-def plain(workload: Workload) -> Choice:
-    """Plain PyTorch, contiguous unless the config leaves no choice of layout."""
-    return Choice("torch", False not in workload.layouts)
 
 
 def search(

@@ -78,8 +78,9 @@ def make_parts(workload: Workload) -> list[Part]:
 
 
 def _parts(workload: Workload, shallow: VAN) -> Iterator[Part]:
-    shape = (workload.batch, 3, workload.height, workload.width)
-    for i, stage in enumerate(shallow.stages):
+    shape: tuple[int, ...] = (workload.batch, 3, workload.height, workload.width)
+    for i, module in enumerate(shallow.stages):
+        stage: Any = module
         sizes = (math.ceil(size / (4 if i == 0 else 2)) for size in shape[2:])
         inside = (workload.batch, workload.embed_dims[i], *sizes)
         yield Part(stage.embed, shape, inside, 1)

@@ -128,8 +128,10 @@ def plot(layers: Sequence[Layer], title: str, note: str) -> Figure:
     leaves = [layer for layer in leaves if layer.params or layer.flops]
     figure, axes = new_figure(1, 2, title, note, (5.6, 0.24 * len(leaves) + 0.6))
     labels = [f"{layer.name}  {layer.output}" for layer in leaves]
-    units = (("parameters (M)", [x.params / 1e6 for x in leaves], "tab:blue"),)
-    units += (("FLOPs (G multiply-accumulates)", [x.flops / 1e9 for x in leaves], "tab:orange"),)
+    units = (
+        ("parameters (M)", [x.params / 1e6 for x in leaves], "tab:blue"),
+        ("FLOPs (G multiply-accumulates)", [x.flops / 1e9 for x in leaves], "tab:orange"),
+    )
     for i, (place, (unit, values, colour)) in enumerate(zip(axes[0], units, strict=True)):
         bars = place.barh(range(len(leaves)), values, color=colour)
         place.bar_label(bars, fmt="%.3g", fontsize="x-small", padding=2)

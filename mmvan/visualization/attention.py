@@ -1,6 +1,7 @@
 """Maps of large kernel attention, which multiply the features (paper, section 3.1)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def attention_of_stages(
     Returns:
         list[NDArray[np.float32]]: One map per stage in the image's size, shape (height, width).
     """
-    backbone = find_backbone(model)
+    backbone: Any = find_backbone(model)
     modules = [stage.blocks[block].attn.lka for stage in backbone.stages]
     received = record(modules, lambda: backbone(given.tensor), inputs=True)
     maps = [

@@ -83,7 +83,8 @@ def grad_cam(
             f"cam needs the package grad-cam ({error}): pip install 'mmvan[visualize]'"
         ) from error
     scores = ClassScores(predictor, given.samples)
-    layer = find_backbone(predictor.model).stages[stage - 1].blocks[-1]
+    stages: Any = find_backbone(predictor.model).stages
+    layer = stages[stage - 1].blocks[-1]
     if label is None:
         with torch.no_grad():
             label = int(scores(given.tensor).argmax())

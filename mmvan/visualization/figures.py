@@ -76,7 +76,7 @@ def show_map(
     bar = axes.get_figure().colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)  # type: ignore[union-attr]
     bar.set_label(unit, fontsize="x-small")
     bar.ax.tick_params(labelsize="x-small")
-    bar.solids.set_alpha(1)
+    bar.solids.set_alpha(1)  # type: ignore[union-attr]
 
 
 def save(figure: Figure, out: Path) -> None:

@@ -1,6 +1,10 @@
 """Losses and gradients that are not finite: found before the step, named, saved and repeated."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +206,8 @@ def test_dropout_is_the_same_when_a_step_is_repeated(tmp_path: Path) -> None:
     before: list[Any] = []
     guard_batches: list[Any] = []
     guard = NaNGuardHook()
-    judge = guard._judge
-    guard._judge = lambda *a: (guard_batches.append(guard._batches), judge(*a))[1]
+    measure = guard._measure
+    guard._measure = lambda *a: (guard_batches.append(guard._batches), measure(*a))[1]
     train(tmp_path, None, guard, name="dropout", hooks=[Losses()])
     assert len(logged) == 12
     assert all(torch.equal(*pair) for pair in zip(logged[::2], logged[1::2], strict=True))
@@ -313,7 +317,9 @@ def test_a_scale_that_only_falls_ends_the_run(
 ) -> None:
     monkeypatch.setattr("mmvan.engine.nan_guard._SCALE_INTERVAL", 1)
     amp = {"type": "ScaledOnCpu", "scale": 0.5}
-    with pytest.raises(TrainingError, match=r"the loss scale has fallen to 0\.5: step after step"):
+    with pytest.raises(
+        TrainingError, match=r"iteration 1: .* The loss scale has fallen to 0\.5: step"
+    ):
         train(tmp_path, None, NaNGuardHook(), name="fallen", optim_wrapper=amp)
 
 
@@ -332,3 +338,30 @@ def test_an_unknown_action_is_refused() -> None:
 def test_only_the_first_files_are_listed() -> None:
     samples = [BaseDataElement(metainfo={"img_path": f"{index}.jpg"}) for index in range(10)]
     assert list_files({"data_samples": samples})[-2:] == ["7.jpg", "and 2 more"]
+
+
+@pytest.mark.slow
+def test_processes_agree_and_the_one_at_fault_is_named(tmp_path: Path) -> None:
+    """Image 5 is in the third iteration of process 1, whose gradients are finite."""
+    script = Path(__file__).with_name("guarded_run.py")
+    launcher = [sys.executable, "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launcher, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert first["skip"]["message"] == ""
+    assert first["skip"]["iter"] == 4
+    assert first["stop"]["iter"] == 2
+    file = tmp_path / "stop" / "nan_3.pth"
+    assert first["stop"]["message"] == (
+        "iteration 3: NaN first in the value of loss, from finite layers: float32, 1 NaN, 0 inf. "
+        f"Process 1. Files: 5.jpg. Repeat it by: python tools/replay_nan.py {file}."
+    )
+    ((batch, _),) = from_plain(read_reproducer(file).batches)
+    assert batch["data_samples"][0].img_path == "5.jpg"

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
-from mmvan.engine.signal_hook import SignalHook, stop_at_signals
+from mmvan.engine.signal_hook import SignalHook, stopping_at_signals
 from mmvan.engine.signals import STOP_SIGNALS
 
 
@@ -176,11 +176,21 @@ def test_nothing_is_handled_when_the_training_is_done(tmp_path: Path) -> None:
     assert not STOP_SIGNALS.deferred
 
 
-def test_a_run_of_ours_has_the_hook_once(tmp_path: Path) -> None:
+def test_a_run_of_ours_has_the_hook_once_and_handles_signals_while_it_trains(
+    tmp_path: Path,
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     runner = run(tmp_path, name="registered")
-    stop_at_signals(runner)
-    assert sum(isinstance(hook, SignalHook) for hook in runner.hooks) == 1
+    with stopping_at_signals(runner):
+        assert sum(isinstance(hook, SignalHook) for hook in runner.hooks) == 1
     runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, SignalHook)]
-    stop_at_signals(runner)
+
+    def fail() -> None:
+        with stopping_at_signals(runner):
+            assert signal.getsignal(signal.SIGTERM) == STOP_SIGNALS._handle
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert isinstance(runner.hooks[-1], SignalHook)
-    assert signal.getsignal(signal.SIGTERM) == STOP_SIGNALS._handle
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import setup_env
+from env_setup import prerequisites
 from env_setup.pins import read_project
 from env_setup.shell import SetupError, Shell
-from setup_env import ROOT, Options, Setup, parse_options, run_steps, stamp, use_supported_python
+from setup_env import ROOT, Options, Setup, parse_options, run_steps, stamp
 
 PROJECT = read_project(ROOT / "pyproject.toml")
 
@@ -20,13 +21,13 @@ def no_wheelhouse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return parse_options(["--venv", str(tmp_path / "venv")])
+    return replace(parse_options(["--venv", str(tmp_path / "venv")]), family="official")
 
 
 def test_defaults() -> None:
     options = parse_options([])
-    assert options.family == "official"
-    assert options.venv == ROOT / ".venv"
+    assert options.family == ("official" if sys.version_info[:2] <= (3, 12) else "onedl")
+    assert options.venv == ROOT / {"official": ".venv", "onedl": ".venv-onedl"}[options.family]
     assert options.extras == ("dev", "mim", "deploy")
     assert options.wheelhouse is None
     assert parse_options(["--family", "onedl"]).venv == ROOT / ".venv-onedl"
@@ -47,7 +48,7 @@ def test_stamp_changes_with_what_is_installed_only(
 ) -> None:
     current = stamp(PROJECT, options)
     assert stamp(PROJECT, options) == current
-    assert stamp(PROJECT, replace(options, wheelhouse=tmp_path)) == current
+    assert stamp(PROJECT, replace(options, wheelhouse=tmp_path, reason="told")) == current
     assert stamp(PROJECT, replace(options, family="onedl")) != current
     assert stamp(PROJECT, replace(options, torch="torch==2.11.0")) != current
     pins = {**PROJECT["optional-dependencies"], "build": ["setuptools==81"]}
@@ -57,10 +58,15 @@ def test_stamp_changes_with_what_is_installed_only(
 
 
 def test_every_pin_constrains_every_installation(options: Options) -> None:
-    constraints = Setup(options, PROJECT).shell.constraints
+    setup = Setup(options, PROJECT)
+    constraints = setup.shell.constraints
     assert {"numpy<2", "opencv-python==4.11.0.86", "mmcv==2.1.0"} <= set(constraints)
     assert "setuptools>=77.0.3,<82" in constraints
     assert not any(pin.startswith("onedl") for pin in constraints)
+    assert "triton==3.7.1" in constraints
+    other = Setup(replace(options, torch="torch==2.14.1"), PROJECT)
+    assert other.torchvision == "torchvision==0.29.*"
+    assert [pin for pin in other.shell.constraints if pin.startswith("triton")] == ["triton"]
 
 
 def test_a_failed_step_is_named_and_ends_the_setup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,21 +121,27 @@ def test_environment_is_made_kept_and_repaired(
     assert setup.shell.check("import pip") is None
 
 
-def test_an_unsupported_python_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
-    monkeypatch.setattr(setup_env, "supported_pythons", lambda minors: ["/opt/python3.11"])
-    monkeypatch.setattr("os.execv", lambda path, arguments: started.append(arguments))
-    use_supported_python()
-    assert started == [["/opt/python3.11", *sys.argv]]
-    monkeypatch.setattr(setup_env, "supported_pythons", lambda minors: [])
-    with pytest.raises(SetupError, match=r"Python 3\.14 is not supported.*PYTHON="):
-        use_supported_python()
-
-
 def run_main(options: Options, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(setup_env, "parse_options", lambda: options)
     return setup_env.main()
+
+
+def test_what_the_system_lacks_ends_the_setup_before_its_first_step(
+    options: Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup_env, "has_wheel", lambda requirement, wheelhouse: False)
+    needs = replace(prerequisites.VENV, is_there=lambda: False)
+    monkeypatch.setattr(prerequisites, "VENV", needs)
+    monkeypatch.setattr(Setup, "steps", lambda self: pytest.fail("a step began"))
+    assert run_main(options, monkeypatch) == 1
+    assert "missing: Python's venv module" in capsys.readouterr().err
+
+
+def test_the_makefile_is_told_the_family(
+    options: Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(replace(options, family="onedl", show_family=True), monkeypatch) == 0
+    assert capsys.readouterr().out == "onedl\n"
 
 
 def test_a_second_call_does_nothing(

@@ -66,6 +66,11 @@ def test_a_slow_backend_has_a_gain_below_one(
     assert Bench(workload, clock).measure(Choice("phase_split", True), 5).gain == pytest.approx(0.5)
 
 
+def test_a_layout_that_the_config_sets_is_that_of_plain_pytorch_too(workload: Workload) -> None:
+    assert Bench(workload).plain == Choice("torch", False)
+    assert Bench(replace(workload, layouts=(True,))).plain == Choice("torch", True)
+
+
 @pytest.mark.parametrize(
     "spoil",
     (

@@ -36,7 +36,7 @@ def prepare_source(shell: Shell, requirement: str, cxx: int, folder: Path) -> Pa
     shell.pip("mmcv-source", "download", *options, requirement)
     with tarfile.open(next(archives.glob("*.tar.gz"))) as archive:
         root = archive.getnames()[0].partition("/")[0]
-        archive.extractall(folder, **_only_data())
+        _extract(archive, folder)
     raise_standard(folder / root, cxx)
     ready.write_text(root, encoding="utf-8")
     return folder / root
@@ -82,6 +82,9 @@ def label_version(path: Path, label: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _only_data() -> dict[str, str]:
-    """Extraction that leaves the folder for nothing, where this Python has it."""
-    return {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+    """Unpacks, with the filter against paths that lead elsewhere where this Python has it."""
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(folder, filter="data")
+    else:
+        archive.extractall(folder)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmengine.logging import print_log
+
+from mmvan.data.check.left_out import describe, files_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.check.sources import Source, advice, list_files, neighbours
 
@@ -29,6 +33,7 @@ def folder_problems(source: Source) -> list[Problem]:
     """
     if source.ann_file:
         return list(_list_problems(source))
+    _tell_left_out(source)
     if not _labelled(source):
         return [] if _has_image(source, "") else [_empty(source, "no image at any depth")]
     folders = class_folders(source)
@@ -39,6 +44,14 @@ def folder_problems(source: Source) -> list[Problem]:
 
 def _folder(source: Source) -> str:
     return source.prefixes.get("img_path") or source.root or os.curdir
+
+
+def _tell_left_out(source: Source) -> None:
+    endings = tuple(source.option("extensions"))
+    left_out = files_left_out(_folder(source), endings)
+    if left_out:
+        message = f"{_key(source)}: {_folder(source)}: {describe(left_out, endings)}"
+        print_log(f"{message} ({source.key}.extensions)", "current", logging.WARNING)
 
 
 def _key(source: Source) -> str:

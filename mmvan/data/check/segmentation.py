@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmengine.logging import print_log
+
+from mmvan.data.check.left_out import describe, files_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.check.sources import Source, advice, list_files
 
@@ -47,6 +51,13 @@ def _no_images(source: Source, folder: str, suffix: str) -> Problem:
     return Problem(key, folder, found, expected, f"set img_suffix, or: {advice(source.root)}")
 
 
+def _tell_left_out(source: Source, folder: str, suffix: str) -> None:
+    left_out = files_left_out(folder, (suffix,), any_case=False)
+    if left_out:
+        message = f"{source.key}.img_suffix: {folder}: {describe(left_out, (suffix,))}"
+        print_log(message, "current", logging.WARNING)
+
+
 def pair_problems(source: Source) -> list[Problem]:
     """Checks that every image has its label map and every label map its image.
 
@@ -57,6 +68,8 @@ def pair_problems(source: Source) -> list[Problem]:
     suffix = source.option("img_suffix")
     images = _stems(list_files(folder), suffix)
     names = _names(source, images)
+    if names is images:
+        _tell_left_out(source, folder, suffix)
     if not names or not images:
         return [_no_images(source, folder, suffix)]
     expected = f"every image that {source.ann_file} lists"

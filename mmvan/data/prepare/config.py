@@ -26,9 +26,11 @@ class Classification:
 
     Args:
         classes: Class names: the sorted names of the folders.
+        extensions: How names of images end, where mmpretrain would not take all of them.
     """
 
     classes: tuple[str, ...]
+    extensions: tuple[str, ...] = ()
     base = "classification/van_b_custom.py"
 
     def variables(self, base: Config) -> dict[str, Any]:
@@ -38,7 +40,9 @@ class Classification:
     def changes(self, root: str) -> dict[str, Any]:
         """What differs from the base config."""
         number = {"num_classes": len(self.classes)}
-        data = {"data_root": root, "metainfo": "<metainfo>"}
+        data: dict[str, Any] = {"data_root": root, "metainfo": "<metainfo>"}
+        if self.extensions:
+            data["extensions"] = list(self.extensions)
         return {
             "model": {"data_preprocessor": number, "head": number},
             "train_dataloader": {"dataset": data},

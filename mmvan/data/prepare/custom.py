@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from mmengine.config import Config
 
 from mmvan.data.check.datasets import find_problems
+from mmvan.data.check.left_out import describe, files_left_out, reason_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
 from mmvan.data.prepare.dataset import Options, files_of, report
@@ -18,18 +19,23 @@ from mmvan.data.prepare.placing import Place
 from mmvan.errors import DataError
 
 __all__ = [
+    "DEFAULT_IMAGES",
+    "IMAGES",
     "Choice",
     "assign",
     "common_folder",
     "finish",
     "left_over",
     "list_images",
+    "tell_left_out",
     "split_of",
     "write_once",
 ]
 
-# What mmpretrain's CustomDataset takes for images.
-IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+# What mmpretrain's CustomDataset takes for images by itself, and what configs make it take.
+DEFAULT_IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+IMAGES = (*DEFAULT_IMAGES, ".tiff", ".webp", ".jfif")
+LEFT_OUT = "left_out.txt"
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("val", "valid", "validation", "test"), "val"
 )
@@ -75,6 +81,42 @@ def list_images(sources: Sequence[Path], suffixes: Sequence[str] = IMAGES) -> li
         where = ", ".join(map(str, sources))
         raise DataError(f"{where}: no image in it. Expected files that end in {listed(suffixes)}")
     return names
+
+
+def tell_left_out(
+    sources: Sequence[Path], target: Path, reason: Callable[[str], str]
+) -> str:
+    """Writes the files that do not become a part of the dataset to ``LEFT_OUT`` in the target.
+
+    Args:
+        sources: Folders and archives.
+        target: The dataset.
+        reason: Why the dataset has not a name that :func:`walk` gives; empty if it has.
+
+    Returns:
+        A line with their number and the first of each reason, or an empty string.
+    """
+    left_out: dict[str, list[str]] = {}
+    for source in sources:
+        names = [e.name for e in walk(source) if not (e.path and _is_below(e.path, target))]
+        if source.is_dir():
+            names += files_left_out(source, [""]).get("hidden", [])
+        for name in names:
+            why = reason_left_out(name, [""]) or reason(name)
+            if why:
+                left_out.setdefault(why, []).append(name)
+    file = target / LEFT_OUT
+    if not left_out:
+        file.unlink(missing_ok=True)
+        return ""
+    lines = [f"{name}: {why}" for why, names in sorted(left_out.items()) for name in names]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"\n{describe(dict(sorted(left_out.items())))}; all of them in {file}"
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder by its own path, links not followed."""
+    return folder.absolute() in path.absolute().parents
 
 
 def common_folder(names: Iterable[str]) -> PurePosixPath:

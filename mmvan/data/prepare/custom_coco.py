@@ -10,8 +10,9 @@ from typing import Any
 from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.config import Detection
-from mmvan.data.prepare.custom import Choice, assign, finish, write_once
+from mmvan.data.prepare.custom import Choice, assign, finish, tell_left_out, write_once
 from mmvan.data.prepare.dataset import Options, decoding_problems
+from mmvan.data.prepare.images import Annotated
 from mmvan.data.prepare.placing import Place, place
 from mmvan.errors import DataError
 
@@ -47,12 +48,26 @@ def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) 
 
     def look() -> list[Problem]:
         folder = options.target / FOLDER
-        files = [folder / name for name in sorted(wanted) if (folder / name).is_file()]
-        return placed.problems(options.target) + decoding_problems(folder, files, options)
+        entries = [task for content in splits for task in _tasks(folder, content)]
+        return placed.problems(options.target) + decoding_problems(folder, entries, options)
 
     data = Detection(classes, all(map(_has_masks, contents)), options.partial)
     train, val = (len(content["images"]) for content in splits)
-    return f"{train} images to train on, {val} to validate; {finish(data, options, look)}"
+    left_out = tell_left_out(options.sources, options.target, lambda name: _reason(name, wanted))
+    next_step = finish(data, options, look)
+    return f"{train} images to train on, {val} to validate; {next_step}{left_out}"
+
+
+def _tasks(folder: Path, content: dict[str, Any]) -> list[Annotated]:
+    """The images that are there, with what the annotations say of them."""
+    boxes: dict[Any, list[tuple[Any, ...]]] = {}
+    for entry in content["annotations"]:
+        boxes.setdefault(entry["image_id"], []).append(tuple(entry["bbox"]))
+    return [
+        Annotated(path, (image["width"], image["height"]), tuple(boxes.get(image["id"], ())))
+        for image in content["images"]
+        if (path := folder / str(image["file_name"])).is_file()
+    ]
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -100,6 +115,10 @@ def _place(name: str, wanted: Iterable[str]) -> Place | None:
     parts = PurePosixPath(name).parts
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((Place(f"{FOLDER}/{end}") for end in ends if end in wanted), None)
+
+
+def _reason(name: str, wanted: Iterable[str]) -> str:
+    return "" if _place(name, wanted) else "not in --annotations"
 
 
 def _has_masks(content: dict[str, Any]) -> bool:

@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from mmvan.data.check.left_out import reason_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.config import Classification
 from mmvan.data.prepare.custom import (
+    DEFAULT_IMAGES,
+    IMAGES,
     Choice,
     assign,
     common_folder,
@@ -16,6 +19,7 @@ from mmvan.data.prepare.custom import (
     left_over,
     list_images,
     split_of,
+    tell_left_out,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems, files_of
 from mmvan.data.prepare.placing import Place, place
@@ -52,8 +56,14 @@ def prepare_folders(options: Options, choice: Choice) -> str:
             *_image_problems(options),
         ]
 
-    next_step = finish(Classification(classes), options, look)
-    return f"{trained} images to train on, {len(paths) - trained} to validate; {next_step}"
+    usual = all(name.lower().endswith(DEFAULT_IMAGES) for name in paths)
+    data = Classification(classes, () if usual else IMAGES)
+    next_step = finish(data, options, look)
+    left_out = tell_left_out(
+        options.sources, options.target, lambda name: reason_left_out(name, IMAGES)
+    )
+    numbers = f"{trained} images to train on, {len(paths) - trained} to validate"
+    return f"{numbers}; {next_step}{left_out}"
 
 
 def _paths(names: list[str], choice: Choice) -> dict[str, str]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
+from mmvan.data.check.left_out import reason_left_out
 from mmvan.data.check.problems import Problem, listed
+from mmvan.data.orientation import is_turned, turn
 from mmvan.data.prepare.config import Segmentation
 from mmvan.data.prepare.custom import (
+    IMAGES,
     Choice,
     assign,
     common_folder,
@@ -15,6 +21,7 @@ from mmvan.data.prepare.custom import (
     left_over,
     list_images,
     split_of,
+    tell_left_out,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems
 from mmvan.data.prepare.images import LabelMap
@@ -27,7 +34,11 @@ MAP_SUFFIX = ".png"
 
 
 def prepare_masks(
-    options: Options, masks: Sequence[Path], classes: tuple[str, ...], choice: Choice
+    options: Options,
+    masks: Sequence[Path],
+    classes: tuple[str, ...],
+    choice: Choice,
+    as_stored: bool = False,
 ) -> str:
     """Lays images and label maps out in ``images`` and ``annotations``, with a config.
 
@@ -36,6 +47,8 @@ def prepare_masks(
         masks: Folders and archives of label maps, PNG files named as their images.
         classes: Class names: label i is the i-th of them, from 0.
         choice: Which images to validate on if they are not in ``train`` and ``val``.
+        as_stored: Whether label maps belong to the stored pixels of images that EXIF turns, and are
+            to be turned likewise.
 
     Returns:
         What was done and what to do next.
@@ -49,10 +62,10 @@ def prepare_masks(
     splits = _splits(sorted(images), choice)
     image_places = _places(images, splits, "images")
     map_places = _places(maps, splits, "annotations")
-    placed = [
-        place(options.sources, image_places.get, options.target, options.link),
-        place(masks, map_places.get, options.target, options.link),
-    ]
+    placed = [place(options.sources, image_places.get, options.target, options.link)]
+    if as_stored:
+        map_places = _turned_places(map_places, suffix, options.target)
+    placed.append(place(masks, map_places.get, options.target, options.link))
 
     def look() -> list[Problem]:
         conflicts = [problem for part in placed for problem in part.problems(options.target)]
@@ -69,7 +82,13 @@ def prepare_masks(
     data = Segmentation(classes, None, suffix, MAP_SUFFIX)
     trained = sum(place.startswith("train/") for place in splits.values())
     next_step = finish(data, options, look)
-    return f"{trained} images to train on, {len(splits) - trained} to validate; {next_step}"
+    left_out = tell_left_out(
+        [*options.sources, *masks],
+        options.target,
+        lambda name: "" if name in image_places or name in map_places else _reason(name),
+    )
+    numbers = f"{trained} images to train on, {len(splits) - trained} to validate"
+    return f"{numbers}; {next_step}{left_out}"
 
 
 def _stems(names: list[str]) -> dict[str, str]:
@@ -104,6 +123,22 @@ def _places(stems: dict[str, str], splits: dict[str, str], kind: str) -> dict[st
         for stem, name in stems.items()
         if stem in splits
     }
+
+
+def _turned_places(places: dict[str, Place], suffix: str, target: Path) -> dict[str, Place]:
+    """The same places, where label maps are turned as their images, which are there already."""
+    turned = dict(places)
+    for name, chosen in places.items():
+        path = PurePosixPath("images", *PurePosixPath(chosen.path).parts[1:]).with_suffix(suffix)
+        if (target / path).is_file():
+            with Image.open(target / path) as image:
+                if is_turned(image):
+                    turned[name] = Place(chosen.path, partial(turn, image=image))
+    return turned
+
+
+def _reason(name: str) -> str:
+    return reason_left_out(name, IMAGES) or "no image and label map of the same name"
 
 
 def _file_problems(options: Options, suffix: str, labels: int) -> list[Problem]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
+from PIL import ExifTags, Image
 
 from mmvan.data.prepare.custom import Choice
 from mmvan.data.prepare.custom_masks import prepare_masks
@@ -85,3 +88,29 @@ def test_images_with_several_endings(tmp_path: Path) -> None:
 def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="two images or more"):
         run(made(tmp_path / "source", 1), tmp_path / "roads")
+
+
+def turned_pair(root: Path, *, as_stored: bool) -> None:
+    """An image that EXIF turns by a quarter, and its label map drawn as stored or as seen."""
+    labels = np.arange(40 * 32, dtype=np.uint8).reshape(32, 40) % 3
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image = Image.open(io.BytesIO(encoded_image(1)))
+    image.save(root / "images/1.jpg", exif=exif)
+    seen = labels if as_stored else np.rot90(labels, -1)
+    Image.fromarray(np.ascontiguousarray(seen)).save(root / "maps/1.png")
+
+
+@pytest.mark.parametrize("as_stored", (False, True))
+def test_maps_of_turned_images_are_upright_or_are_made_so(as_stored: bool, tmp_path: Path) -> None:
+    source = made(tmp_path / "source", 3)
+    turned_pair(source, as_stored=as_stored)
+    if as_stored:
+        refused = Options(tmp_path / "refused", (source / "images",))
+        with pytest.raises(DataError, match="--maps-as-stored turns such maps"):
+            prepare_masks(refused, [source / "maps"], CLASSES, Choice(0.4))
+    options = Options(tmp_path / "roads", (source / "images",))
+    prepare_masks(options, [source / "maps"], CLASSES, Choice(0.4), as_stored)
+    (found,) = (tmp_path / "roads/annotations").rglob("1.png")
+    labels = np.arange(40 * 32, dtype=np.uint8).reshape(32, 40) % 3
+    assert np.array_equal(np.asarray(Image.open(found)), np.rot90(labels, -1))

@@ -72,11 +72,37 @@ def test_missing_compilers_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "find_nvcc", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SetupError, match="build-essential"):
-        require_compilers(cuda=False)
+        require_compilers(None)
     make_program(tmp_path / "g++")
-    with pytest.raises(SetupError, match=r"nvcc.*--ops cpu"):
-        require_compilers(cuda=True)
-    assert require_compilers(cuda=False) is None
+    with pytest.raises(SetupError, match=r"nvcc.*toolkit 13\.0.*--ops cpu"):
+        require_compilers("13.0")
+    assert require_compilers(None) is None
+
+
+@pytest.mark.parametrize(("release", "fits"), (("13.1", True), ("13.0", True), ("12.8", False)))
+def test_nvcc_is_of_torchs_cuda(
+    release: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "has_compiler", lambda: True)
+    nvcc = make_program(tmp_path / "cuda" / "bin" / "nvcc")
+    nvcc.write_text(f"#!/bin/sh\necho Cuda compilation tools, release {release}, V{release}.48\n")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))
+    if fits:
+        assert require_compilers("13.0") is None
+        return
+    with pytest.raises(SetupError, match=r"CUDA 13\.0 and .*nvcc for CUDA 12\.8.*CUDA_HOME"):
+        require_compilers("13.0")
+
+
+def test_probe_reads_the_standard_that_torchs_headers_ask_for(shell: Shell, tmp_path: Path) -> None:
+    fake = tmp_path / "torch" / "include" / "torch" / "csrc" / "api" / "include" / "torch"
+    fake.mkdir(parents=True)
+    (fake / "all.h").write_text("#if !defined(_MSC_VER) && __cplusplus < 202002L\n#error\n")
+    module = "class version: cuda = None\nclass cuda: is_available = staticmethod(lambda: False)\n"
+    (tmp_path / "torch" / "__init__.py").write_text(f"__version__ = '2.14.1'\n{module}")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{machine.PROBE}"
+    output = shell.run("probe", shell.python, "-c", code)
+    assert json.loads(output.splitlines()[-1])["cxx"] == 20
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:

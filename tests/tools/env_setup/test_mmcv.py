@@ -1,3 +1,4 @@
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from env_setup.mmcv import (
     MmcvRequest,
     Progress,
     cache_key,
+    cache_root,
     choose_device,
+    count_cuda_files,
+    has_wheel,
     install_mmcv,
     is_working,
     parse_progress,
@@ -82,6 +86,25 @@ def test_installed_operators_are_run(shell: Shell, cpu_torch: Torch) -> None:
     name = FAMILIES[find_family()]["mmcv"]
     request = MmcvRequest(f"{name}=={installed_version(name)}", cpu_torch, "cpu", None)
     assert is_working(shell, request) is None
+
+
+def test_a_labelled_version_is_the_version(
+    shell: Shell, request_: MmcvRequest, tmp_path: Path
+) -> None:
+    make_wheel(tmp_path / "house", version="2.1.0+cxx20")
+    found = [wheel.name for _, wheel in ready_wheels(shell, request_, tmp_path / "found")]
+    assert found == ["mmcv-2.1.0+cxx20-py3-none-any.whl"]
+
+
+def test_a_wheel_that_lies_ready_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert not has_wheel("mmcv==2.1.0", None)
+    make_wheel(tmp_path / "house", tag="cp27-cp27m-linux_x86_64")
+    assert not has_wheel("mmcv==2.1.0", tmp_path / "house")
+    make_wheel(cache_root() / "wheels" / "some", tag=f"{tag}-{tag}-linux_x86_64")
+    assert has_wheel("mmcv==2.1.0", None)
+    assert not has_wheel("onedl-mmcv==2.3.6", None)
 
 
 def test_another_version_does_not_count_as_installed(shell: Shell, cpu_torch: Torch) -> None:
@@ -160,12 +183,14 @@ def test_build_settings(
 
     monkeypatch.setattr(shell, "pip", pip)
     monkeypatch.setattr(mmcv, "require_compilers", lambda cuda: None)
+    monkeypatch.setattr(mmcv, "prepare_source", lambda *arguments: tmp_path / "mmcv-2.1.0")
     monkeypatch.setenv("MAX_JOBS", "3")
     monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
     torch = cuda_torch if device == "cuda" else request_.torch
     wheel = mmcv.build(shell, replace(request_, device=device, torch=torch), tmp_path)
     assert wheel.name == "mmcv-2.1.0-py3-none-any.whl"
-    assert {"--no-build-isolation", "--no-cache-dir", "--no-binary"} <= set(seen["arguments"])
+    assert {"--no-build-isolation", "--no-cache-dir"} <= set(seen["arguments"])
+    assert seen["arguments"][-1] == tmp_path / "mmcv-2.1.0"
     assert seen["MMCV_WITH_OPS"] == "1"
     assert seen["CFLAGS"].endswith("-g0")
     assert seen["MAX_JOBS"] == "3"
@@ -196,6 +221,27 @@ def test_progress_outside_a_terminal_is_sparse(
     assert str(tmp_path / "build.log") in lines[0]
     assert len(lines) == 2
     assert "compiled 10/10" in lines[1]
+
+
+def test_the_time_left_weighs_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(mmcv.time, "monotonic", lambda: now)
+    progress = Progress(tmp_path / "build.log", cuda_files=2, interval=0)
+    for number, (name, seconds) in enumerate((("a.cpp", 10.0), ("b.cu", 40.0), ("c.cu", 40.0)), 1):
+        now += seconds
+        progress(f"[{number}/3] nvcc -c {name} -o x.o\n")
+    left = [line.rpartition("about ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert left == ["1 min 20 s left", "40.0 s left", "0.0 s left"]
+
+
+def test_cuda_files_that_have_an_object_are_done(tmp_path: Path) -> None:
+    folder = "mmcv/ops/csrc/pytorch/cuda"
+    for path in (f"{folder}/a.cu", f"{folder}/b.cu", f"build/temp.linux/{folder}/b.cuda.o"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert count_cuda_files(tmp_path) == 1
 
 
 def test_store_leaves_nothing_else_behind(tmp_path: Path) -> None:

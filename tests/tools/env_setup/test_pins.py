@@ -45,6 +45,7 @@ def test_an_other_torch_brings_its_torchvision() -> None:
         "torch==2.11.0",
         "torchvision==0.26.*",
     ]
+    assert "triton" in select_pins(project, ["dev"], "torch==2.14.1")["dev"]
     assert select_pins(project, ["torch"], None) == {
         "torch": project["optional-dependencies"]["torch"]
     }
