@@ -1,7 +1,6 @@
 """The checkpoint that a run in a work directory is continued from."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,9 +17,9 @@ def latest_checkpoint(work_dir: str) -> str | None:
     """The newest checkpoint in a work directory whose checksums hold.
 
     The newest is that with the highest iteration, whatever ``last_checkpoint`` says, which may have
-    been lost or be older. A line tells of those that were passed over, and why. Where it names
-    another folder, as with the CheckpointHook's ``out_dir``, that is searched too; an address in
-    another storage than the local disk is taken as it is.
+    been lost or be older. A line tells of those that were passed over, and why. Where there
+    are none and it names another folder, as with the CheckpointHook's ``out_dir``, that is searched;
+    an address in another storage than the local disk is taken as it is.
 
     Args:
         work_dir: The directory that the CheckpointHook wrote to. It may have been moved.
@@ -36,7 +35,8 @@ def latest_checkpoint(work_dir: str) -> str | None:
     if "://" in stated:
         return stated
     passed_over: list[str] = []
-    for file, fault in _candidates({Path(work_dir), Path(stated or pointer).parent}):
+    found = _candidates(Path(work_dir)) or _candidates(Path(stated or pointer).parent)
+    for file, fault in found:
         fault = fault or archive_fault(file)
         if fault is None:
             if passed_over:
@@ -58,20 +58,22 @@ def latest_checkpoint(work_dir: str) -> str | None:
     return None
 
 
-def _candidates(folders: set[Path]) -> Iterator[tuple[Path, str | None]]:
+def _candidates(folder: Path) -> list[tuple[Path, str | None]]:
     """The files in question, the newest first, with what is wrong with their content if anything.
 
     Damaged ones, whose iteration is not known, come first: they are told of.
     """
-    readable: list[tuple[int, Path, str | None]] = []
-    damaged: list[tuple[int, Path, str | None]] = []
-    for file in sorted(file for folder in folders for file in folder.glob("*.pth")):
+    readable: list[tuple[int, Path]] = []
+    damaged: list[tuple[Path, str | None]] = []
+    for file in sorted(folder.glob("*.pth")):
         if _NO_RUNS.match(file.name):
             continue
         iteration, fault = _iteration(file)
-        (damaged if fault else readable).append((iteration, file, fault))
-    for _, file, fault in [*damaged, *sorted(readable, key=lambda found: found[:2], reverse=True)]:
-        yield file, fault
+        if fault:
+            damaged.append((file, fault))
+        else:
+            readable.append((iteration, file))
+    return [*damaged, *((file, None) for _, file in sorted(readable, reverse=True))]
 
 
 def _iteration(file: Path) -> tuple[int, str | None]:
