@@ -2,7 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import Runner
 
+from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.run_state import RunState
 from mmvan.engine.storage import BACKEND, AtomicLocalBackend, remove_orphans, write_atomically
 from mmvan.errors import ConfigError
@@ -55,6 +56,15 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.on_write_error = on_write_error
         self._state = RunState()
 
+    def before_run(self, runner: Runner) -> None:
+        """Let a run that resumes by itself take the newest checkpoint whose checksums hold.
+
+        ``tools/train.py`` has looked for it already; MMEngine goes by ``last_checkpoint``, which it
+        does not write atomically.
+        """
+        if runner._resume and runner._load_from is None:
+            runner._load_from = latest_checkpoint(runner.work_dir)
+
     def before_train(self, runner: Runner) -> None:
         """Choose the storage, clear away what was left unfinished, and restore a resumed run."""
         super().before_train(runner)
@@ -64,11 +74,25 @@ class CheckpointHook(MMEngineCheckpointHook):
             if is_main_process():
                 for name in remove_orphans(Path(self.out_dir)):
                     runner.logger.info(f"{name} was not finished by a run that ended; removed")
+        if runner.iter and self._state.loaded is not None:
+            self._take_up(runner, self._state.loaded)
         self._state.restore(runner)
+
+    def _take_up(self, runner: Runner, loaded: Mapping[str, Any]) -> None:
+        """Do what was to follow the checkpoint that is resumed, and know it as the last one."""
+        last = runner.message_hub.get_info("last_ckpt", None)
+        if last is not None:
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, Path(last).name)
+        folder = Path(self.out_dir).resolve()
+        if is_main_process() and Path(runner._load_from or "").resolve().parent == folder:
+            for name in loaded.get("removes", ()):
+                (folder / name).unlink(missing_ok=True)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add what MMEngine leaves out."""
         self._state.add_position(runner, checkpoint["meta"])
+        if isinstance(self.file_backend, AtomicLocalBackend):
+            self._state.gathered["removes"] = self.file_backend.to_be_removed
         checkpoint[_RUN_STATE] = self._state.gathered
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:

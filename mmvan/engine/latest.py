@@ -1,7 +1,6 @@
 """The checkpoint that a run in a work directory is continued from."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,7 +17,9 @@ def latest_checkpoint(work_dir: str) -> str | None:
     """The newest checkpoint in a work directory whose checksums hold.
 
     The newest is that with the highest iteration, whatever ``last_checkpoint`` says, which may have
-    been lost or be older. A line tells of those that were passed over, and why.
+    been lost or be older. A line tells of those that were passed over, and why. Where there
+    are none and it names another folder, as with the CheckpointHook's ``out_dir``, that is searched;
+    an address in another storage than the local disk is taken as it is.
 
     Args:
         work_dir: The directory that the CheckpointHook wrote to. It may have been moved.
@@ -29,8 +30,13 @@ def latest_checkpoint(work_dir: str) -> str | None:
     Raises:
         CheckpointError: All that was saved is damaged or gone.
     """
+    pointer = Path(work_dir, "last_checkpoint")
+    stated = pointer.read_text().strip() if pointer.is_file() else ""
+    if "://" in stated:
+        return stated
     passed_over: list[str] = []
-    for file, fault in _candidates(Path(work_dir)):
+    found = _candidates(Path(work_dir)) or _candidates(Path(stated or pointer).parent)
+    for file, fault in found:
         fault = fault or archive_fault(file)
         if fault is None:
             if passed_over:
@@ -44,29 +50,30 @@ def latest_checkpoint(work_dir: str) -> str | None:
             f"--resume: no checkpoint in {work_dir} can be used: {'; '.join(passed_over)}. Name "
             "another one by --resume PATH, or start anew without --resume"
         )
-    pointer = Path(work_dir, "last_checkpoint")
     if pointer.is_file():
         raise CheckpointError(
-            f"--resume: {pointer} names {pointer.read_text().strip() or 'nothing'}, but there is "
+            f"--resume: {pointer} names {stated or 'nothing'}, but there is "
             f"no checkpoint in {work_dir}. Name one by --resume PATH, or remove {pointer}"
         )
     return None
 
 
-def _candidates(folder: Path) -> Iterator[tuple[Path, str | None]]:
+def _candidates(folder: Path) -> list[tuple[Path, str | None]]:
     """The files in question, the newest first, with what is wrong with their content if anything.
 
     Damaged ones, whose iteration is not known, come first: they are told of.
     """
-    readable: list[tuple[int, Path, str | None]] = []
-    damaged: list[tuple[int, Path, str | None]] = []
+    readable: list[tuple[int, Path]] = []
+    damaged: list[tuple[Path, str | None]] = []
     for file in sorted(folder.glob("*.pth")):
         if _NO_RUNS.match(file.name):
             continue
         iteration, fault = _iteration(file)
-        (damaged if fault else readable).append((iteration, file, fault))
-    for _, file, fault in [*damaged, *sorted(readable, key=lambda found: found[:2], reverse=True)]:
-        yield file, fault
+        if fault:
+            damaged.append((file, fault))
+        else:
+            readable.append((iteration, file))
+    return [*damaged, *((file, None) for _, file in sorted(readable, reverse=True))]
 
 
 def _iteration(file: Path) -> tuple[int, str | None]:

@@ -105,6 +105,11 @@ class AtomicLocalBackend(LocalBackend):
         """Whether :meth:`removing_last` is under way."""
         return self._deferred is not None
 
+    @property
+    def to_be_removed(self) -> list[str]:
+        """The names of the files that :meth:`removing_last` is going to remove."""
+        return [Path(file).name for file in self._deferred or ()]
+
     @contextmanager
     def removing_last(self) -> Iterator[None]:
         """Remove what is to be removed in the context when it ended well, and else nothing."""

@@ -66,3 +66,19 @@ def test_a_pointer_to_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "last_checkpoint").write_text("/gone/epoch_2.pth")
     with pytest.raises(CheckpointError, match=r"names /gone/epoch_2\.pth, but there is no"):
         latest_checkpoint(str(tmp_path))
+
+
+def test_the_folder_that_last_checkpoint_names_is_searched(tmp_path: Path) -> None:
+    """CheckpointHook's out_dir."""
+    work_dir, out_dir = tmp_path / "work", tmp_path / "out"
+    work_dir.mkdir()
+    out_dir.mkdir()
+    for number in (1, 2):
+        torch.save({"meta": {"iter": number}}, out_dir / f"epoch_{number}.pth")
+    (work_dir / "last_checkpoint").write_text(str(out_dir / "epoch_1.pth"))
+    assert latest_checkpoint(str(work_dir)) == str(out_dir / "epoch_2.pth")
+
+
+def test_another_storage_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "last_checkpoint").write_text("s3://bucket/epoch_1.pth")
+    assert latest_checkpoint(str(tmp_path)) == "s3://bucket/epoch_1.pth"

@@ -7,6 +7,7 @@ The table names the parts of its last checkpoint that have other bits than witho
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -42,7 +43,11 @@ def interrupt(task: str, ours: bool, folder: Path, workers: int) -> list[str]:
     run.cut(_CUT)
     if max(saved_iterations(run.work_dir)) != _CUT - 2:
         raise AssertionError(f"{run.work_dir}: the run was not cut where it should have been")
-    run.start().wait()
+    try:
+        run.start().wait()
+    except RuntimeError:
+        error = re.findall(r"^(\w*Error): (.{,60})", run.output(), re.MULTILINE)[-1]
+        return [f"/the resumed run fails, {': '.join(error)}"]
     return differences(final_state(run.work_dir), final_state(folder / name))
 
 

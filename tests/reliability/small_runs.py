@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import mmengine.config.config
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -402,14 +403,11 @@ def _values(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    one, other = torch.as_tensor(one) if _is_number(one) else one, other
+    if type(one) is not type(other):
+        return False
     if isinstance(one, torch.Tensor):
-        other = torch.as_tensor(other)
-        return one.dtype == other.dtype and torch.equal(
-            torch.nan_to_num(one), torch.nan_to_num(other)
-        )
-    return bool(one == other)
-
-
-def _is_number(value: Any) -> bool:
-    return hasattr(value, "shape") or isinstance(value, (int, float))
+        one, other = one.numpy(), other.numpy()
+    if isinstance(one, np.ndarray):
+        same = (one.dtype, one.shape) == (other.dtype, other.shape)
+        return same and one.tobytes() == other.tobytes()
+    return bool(one == other) or (one != one and other != other)
