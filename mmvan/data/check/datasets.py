@@ -71,7 +71,9 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
             expected = f"the annotation file of the {loader} data"
             yield Problem(key, path, found, expected, advice(path))
         elif str(metric.get("type")).endswith("CocoMetric"):
-            problem = files.problem(key, path, annotated=not metric.get("format_only"))
+            masks = "segm" in (metric.get("metric") or ())
+            annotated = not metric.get("format_only")
+            problem = files.problem(key, path, annotated, masks=masks, metric=True)
             if problem:
                 yield problem
 
