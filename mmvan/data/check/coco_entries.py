@@ -32,7 +32,7 @@ Needed = Literal["always", "masks", "metric"]
 Ids = set[int | str]
 
 
-class Faults(DataError):
+class Faults(DataError):  # noqa: N818, because it collects them first
     """Values that cannot be read, counted by kind; the message names the first of each.
 
     The kinds are grouped by who would read them: every dataset, one with masks, or a metric.

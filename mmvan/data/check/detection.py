@@ -141,7 +141,9 @@ def _annotations(content: dict[str, Any], faults: Faults) -> list[Placed]:
     entries = _table(content, "annotations")
     if _is_panoptic(content):
         return list(_segments(entries, faults))
-    return [(partial("annotations[{}]".format, index), entry) for index, entry in enumerate(entries)]
+    return [
+        (partial("annotations[{}]".format, index), entry) for index, entry in enumerate(entries)
+    ]
 
 
 def _trainable(annotation: dict[str, Any]) -> bool:
@@ -157,9 +159,9 @@ def _stray(
     categories: Container[Any],
 ) -> Iterator[str]:
     for place, entry in annotations:
-        for field, known in (("image_id", images), ("category_id", categories)):
-            if entry[field] not in known:
-                yield f"{place()} with {field} {entry[field]}"
+        for name, known in (("image_id", images), ("category_id", categories)):
+            if entry[name] not in known:
+                yield f"{place()} with {name} {entry[name]}"
 
 
 def _read(path: str) -> CocoFile:
@@ -205,7 +207,7 @@ class CocoFiles:
     """Annotation files, each read once however many loaders and metrics name it.
 
     Args:
-        max_decoded: How many panoptic PNGs of each dataset are decoded at most.
+        max_decoded: How many panoptic PNGs or label maps of each dataset are decoded at most.
     """
 
     def __init__(self, max_decoded: int = MAX_DECODED) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmvan.data.check.label_maps import labels_of, map_problems
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.check.sources import Source, advice, list_files
 
@@ -47,11 +48,13 @@ def _no_images(source: Source, folder: str, suffix: str) -> Problem:
     return Problem(key, folder, found, expected, f"set img_suffix, or: {advice(source.root)}")
 
 
-def pair_problems(source: Source) -> list[Problem]:
+def pair_problems(source: Source, heads: int = 0, max_decoded: int = 0) -> list[Problem]:
     """Checks that every image has its label map and every label map its image.
 
     Args:
         source: A dataset whose directories exist.
+        heads: How many classes the decode head has, for a dataset without names; 0 for unknown.
+        max_decoded: How many label maps are looked into at most, evenly spaced.
     """
     folder = source.prefixes.get("img_path") or source.root or os.curdir
     suffix = source.option("img_suffix")
@@ -71,4 +74,7 @@ def pair_problems(source: Source) -> list[Problem]:
     if names is images:
         expected = f"an image for each label map in {mask_folder}"
         problems += _absent(source, "img_path", suffix, masks - images, expected)
-    return problems
+    labels = labels_of(source, heads)
+    if problems or not labels:
+        return problems
+    return map_problems(source, sorted(names), labels, max_decoded)
