@@ -24,7 +24,9 @@ __all__ = [
 # How many entries of each kind are named; all are counted.
 MAX_EXAMPLES = 5
 _MAX_SHOWN = 60
-_MIN_COORDINATES = 6  # three points; pycocotools takes two points for a box
+_MIN_COORDINATES = 6  # three points
+_FAR = 10  # times the longer side of an image, as in mmvan.data.inspection
+_LARGEST = 2**31  # PyTorch takes no larger whole numbers for what a box has
 # pycocotools writes run lengths in groups of 5 bits, from the character "0" on (maskApi.c).
 _RLE_TEXT = re.compile("[0-o]*[0-O]|")
 _MISSING = object()
@@ -88,21 +90,28 @@ class Faults(DataError):  # noqa: N818, because it collects them first
 
 
 def plain_number(value: Any) -> bool:
-    """Whether a value is a finite number, and no truth value."""
+    """Whether a value is a finite number of a usual size, and no truth value."""
     kind = type(value)
-    return kind is int or (kind is float and isfinite(value))
+    return (kind is int or kind is float) and -_LARGEST < value < _LARGEST
 
 
-def is_polygons(value: Any) -> bool:
-    """Whether a segmentation is a list of polygons: three points or more, x and y in turn."""
+def is_polygons(value: Any, size: list[Any]) -> bool:
+    """Whether a segmentation is a list of polygons in or near an image of a height and a width.
+
+    Of two points is none but a later one, which libraries leave out; as the first, pycocotools
+    takes it for a box. Far outside, it ends the process or asks for all of the memory.
+    """
     if type(value) is not list or not value:
         return False
+    far = _FAR * max(size)
     try:
-        return all(
+        return len(value[0]) >= _MIN_COORDINATES and all(
             type(part) is list
-            and len(part) >= _MIN_COORDINATES
+            and len(part) >= _MIN_COORDINATES - 2
             and not len(part) % 2
             and isfinite(sum(part))
+            and -far <= min(part)
+            and max(part) <= far
             for part in value
         )
     except (TypeError, OverflowError):  # text, None or lists among the numbers
@@ -188,7 +197,7 @@ def check_annotations(
         if not panoptic:
             size = sizes.get(image) if isinstance(image, (int, str)) else None
             segmentation = entry.get("segmentation")
-            if size and not is_polygons(segmentation) and not is_rle(segmentation, size):
+            if size and not is_polygons(segmentation, size) and not is_rle(segmentation, size):
                 expected = (
                     "polygons of three points or more (lists of x and y in turn), or run lengths "
                     "that fill the image"

@@ -25,7 +25,14 @@ from mmvan.data.check.problems import Problem, listed, similar
 from mmvan.data.check.sources import Source, advice, list_files
 from mmvan.errors import DataError
 
-__all__ = ["COCO_LAYOUT", "CocoFile", "CocoFiles", "coco_problems", "untrained_problems"]
+__all__ = [
+    "COCO_LAYOUT",
+    "CocoFile",
+    "CocoFiles",
+    "coco_problems",
+    "read_form",
+    "untrained_problems",
+]
 
 # mmdet's class that reads COCO files.
 COCO_LAYOUT = "CocoDataset"
@@ -164,8 +171,13 @@ def _stray(
                 yield f"{place()} with {name} {entry[name]}"
 
 
-def _read(path: str) -> CocoFile:
-    content = _load(path)
+def read_form(content: Any) -> CocoFile:
+    """Reads what the checks need from the content of an annotation file.
+
+    Raises:
+        DataError: It is no COCO annotation file.
+        Faults: Entries have values that no dataset can read.
+    """
     if not isinstance(content, dict):
         raise DataError(f"JSON of type {type(content).__name__}, not an object")
     lacking = [name for name in ("images", "categories") if name not in content]
@@ -222,7 +234,7 @@ class CocoFiles:
         """
         if path not in self._read:
             try:
-                self._read[path] = _read(path)
+                self._read[path] = read_form(_load(path))
             except DataError as error:
                 self._read[path] = error
         result = self._read[path]
@@ -263,8 +275,8 @@ class CocoFiles:
 def _faulty(key: str, path: str, faults: Faults) -> Problem:
     expected = "values that the dataset, the losses and the metric can read in every entry"
     fix = (
-        "correct the file, or let python tools/prepare_dataset.py custom --annotations FILE "
-        "--repair write a corrected copy of what is unambiguous"
+        "correct the file; of objects, python tools/prepare_dataset.py custom --annotations FILE "
+        "--repair corrects in a copy what is unambiguous"
     )
     return Problem(key, path, faults.summary(), expected, fix, faults.items)
 

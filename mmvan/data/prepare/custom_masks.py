@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from mmvan.data.check.label_maps import Labels
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.config import Segmentation
 from mmvan.data.prepare.custom import (
@@ -17,6 +18,7 @@ from mmvan.data.prepare.custom import (
     split_of,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems
+from mmvan.data.prepare.labels import occurrence_problems
 from mmvan.data.prepare.images import LabelMap
 from mmvan.data.prepare.placing import Place, place
 from mmvan.errors import DataError
@@ -64,6 +66,7 @@ def prepare_masks(
                 (*image_places.values(), *map_places.values()),
             ),
             *_file_problems(options, suffix, len(classes)),
+            *occurrence_problems(options, "annotations/train", Labels(classes)),
         ]
 
     data = Segmentation(classes, None, suffix, MAP_SUFFIX)
