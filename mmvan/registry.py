@@ -4,6 +4,7 @@ MMEngine imports this module by itself when a config names a type with the scope
 ``type='mmvan.VAN'``; the locations below are imported when a type is first looked up.
 """
 
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -14,6 +15,9 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
+
+# So that a config may begin with `_base_ = "mmvan::detection/van_b_maskrcnn.py"`.
+MODULE2PACKAGE.setdefault("mmvan", "mmvan")
 
 MODELS = Registry("model", scope="mmvan", parent=MMENGINE_MODELS, locations=["mmvan.models"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

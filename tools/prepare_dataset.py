@@ -90,6 +90,13 @@ def add_custom_options(parser: argparse.ArgumentParser) -> None:
         help="a COCO annotation file for the images, or one to train on and one to validate on",
     )
     add(
+        "--repair",
+        action="store_true",
+        help="correct, in the copies of --annotations that are written, what has one meaning only: "
+        "a missing iscrowd, area or id, numbers as text, boxes that stick out of their image and "
+        "the like; each kind is told with its number",
+    )
+    add(
         "--masks",
         type=Path,
         nargs="+",
@@ -139,10 +146,12 @@ def prepare_custom(options: Options, args: argparse.Namespace) -> str:
         raise DataError("custom: --source is missing. Name the folders or archives of the images")
     if args.annotations and args.masks:
         raise DataError("custom: --annotations and --masks exclude each other")
+    if args.repair and not args.annotations:
+        raise DataError("custom: --repair is for --annotations, which are missing")
     if len(args.annotations) > 2:
         raise DataError(f"--annotations: {len(args.annotations)} files, expected one or two")
     if args.annotations:
-        return prepare_coco(options, args.annotations, choice)
+        return prepare_coco(options, args.annotations, choice, repaired=args.repair)
     if args.masks:
         classes = read_classes(args.classes)
         return prepare_masks(options, args.masks, classes, choice, args.maps_as_stored)

@@ -3,7 +3,7 @@
 import importlib.util
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def load_config(
             ``default_scope`` is not that of an installed task library, or a needed key is missing.
     """
     cfg = _read(path)
+    _drop_own_scope(cfg._cfg_dict)
     if overrides:
         _merge(cfg, overrides, option)
     _check_scope(cfg, path)
@@ -94,6 +95,22 @@ def _configs_near(path: Path) -> Iterator[str]:
             map(str, parent.glob("*.py")), map(str, Path("configs").rglob("*.py"))
         )
     return map(str, parent.rglob("*.py") if parent.name else [])
+
+
+def _drop_own_scope(node: Any) -> None:
+    """Take out what MMEngine adds to a base that is named ``mmvan::...``.
+
+    It has every type looked up in the scope that stands before the colons. The types of mmvan's
+    configs are the task library's, but for those that say ``mmvan.`` themselves.
+    """
+    if isinstance(node, dict):
+        if node.get("_scope_") == "mmvan":
+            del node["_scope_"]
+        children: Iterable[Any] = dict.values(node)
+    else:
+        children = node if isinstance(node, (list, tuple)) else ()
+    for child in children:
+        _drop_own_scope(child)
 
 
 def _check_scope(cfg: Config, path: str) -> None:

@@ -114,6 +114,7 @@ def segmentation_config(root: Path) -> Config:
                 "img_path": f"images/{folder}",
                 "seg_map_path": f"annotations/{folder}",
             },
+            "reduce_zero_label": True,
             "metainfo": {"classes": SAMPLE_SEGMENTS},
         }
         for folder in ("training", "validation")

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from mmengine.registry import MODELS, DefaultScope
 
 from mmvan.engine.config import innermost_dataset, load_config, task_of
 from mmvan.errors import ConfigError
@@ -106,3 +107,20 @@ def test_innermost_dataset_is_under_all_wrappers() -> None:
     wrapped = {"type": "RepeatDataset", "dataset": {"type": "ClassBalanced", "dataset": inner}}
     assert innermost_dataset({"dataset": wrapped}) is inner
     assert innermost_dataset({"dataset": inner}) is inner
+
+
+@pytest.mark.smoke
+def test_a_base_in_the_installed_package(tmp_path: Path) -> None:
+    """MMEngine would look up ``RetinaNet`` in the scope of the package that the base is in."""
+    config = tmp_path / "project.py"
+    config.write_text(
+        '_base_ = "mmvan::detection/van_t_retinanet.py"\n'
+        "model = dict(bbox_head=dict(num_classes=3), backbone=dict(init_cfg=None))\n"
+    )
+    cfg = load_config(str(config), None, ("model",))
+    assert "_scope_" not in cfg.pretty_text
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    assert type(model).__module__.startswith("mmdet.")
+    assert model.bbox_head.num_classes == 3
+    assert cfg.train_cfg.type == "mmvan.EpochBasedTrainLoop"

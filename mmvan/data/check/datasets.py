@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmvan.data.check.classification import folder_problems
 from mmvan.data.check.detection import COCO_LAYOUT, CocoFiles, coco_problems, untrained_problems
-from mmvan.data.check.heads import head_problems
+from mmvan.data.check.heads import decoded_classes, head_problems
 from mmvan.data.check.problems import Problem, raise_if_any
 from mmvan.data.check.segmentation import PAIR_LAYOUT, pair_problems
 from mmvan.data.check.sources import (
@@ -25,7 +25,7 @@ from mmvan.data.check.sources import (
 __all__ = ["check_datasets", "find_problems"]
 
 
-def _source_problems(source: Source, files: CocoFiles) -> list[Problem]:
+def _source_problems(source: Source, files: CocoFiles, heads: int) -> list[Problem]:
     """Checks one dataset; of a class that finds files in its own way, only that paths exist."""
     problems = location_problems(source)
     if problems:
@@ -33,7 +33,7 @@ def _source_problems(source: Source, files: CocoFiles) -> list[Problem]:
     if source.layout == COCO_LAYOUT:
         return coco_problems(source, files)
     if source.layout == PAIR_LAYOUT:
-        return pair_problems(source)
+        return pair_problems(source, heads, files.max_decoded)
     if source.layout == FOLDER_LAYOUT:
         return folder_problems(source)
     return []
@@ -41,7 +41,8 @@ def _source_problems(source: Source, files: CocoFiles) -> list[Problem]:
 
 def _loader_problems(cfg: Config, loader: str, files: CocoFiles) -> list[Problem]:
     sources = find_sources(cfg, loader)
-    found = {source.key: _source_problems(source, files) for source in sources}
+    heads = decoded_classes(cfg)
+    found = {source.key: _source_problems(source, files, heads) for source in sources}
     problems = [problem for part in found.values() for problem in part]
     sound = [source for source in sources if not found[source.key]]
     if loader == "train":
@@ -60,6 +61,10 @@ def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, Mapping[str, Any]]
             yield f"{key}[{index}]", metric
 
 
+def _name(metric_type: Any) -> str:
+    return metric_type.__name__ if isinstance(metric_type, type) else str(metric_type)
+
+
 def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[Problem]:
     for key, metric in _metrics(cfg, loader):
         path = metric.get("ann_file")
@@ -70,8 +75,10 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
             found = f"no such file; {neighbours(path)}"
             expected = f"the annotation file of the {loader} data"
             yield Problem(key, path, found, expected, advice(path))
-        elif str(metric.get("type")).endswith("CocoMetric"):
-            problem = files.problem(key, path, annotated=not metric.get("format_only"))
+        elif _name(metric.get("type")).endswith("CocoMetric"):
+            masks = "segm" in (metric.get("metric") or ())
+            annotated = not metric.get("format_only")
+            problem = files.problem(key, path, annotated, masks=masks, metric=True)
             if problem:
                 yield problem
 
@@ -79,7 +86,9 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
 def find_problems(
     cfg: Config, loaders: Sequence[str], files: CocoFiles | None = None
 ) -> list[Problem]:
-    """Checks the files of all datasets and metrics, without building or decoding any.
+    """Checks the files of all datasets and metrics, without building any.
+
+    Annotations are read whole; of label maps and panoptic maps some are decoded.
 
     Wrappers such as ``RepeatDataset`` are looked through. Paths are joined as the datasets join
     them; each annotation file is read once.

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmvan.data.check.coco_entries import (
+    Faults,
+    Needed,
+    check_annotations,
+    check_categories,
+    check_images,
+)
 from mmvan.data.check.panoptic import MAX_DECODED, Segmented, form_problem, segment_problems
 from mmvan.data.check.problems import Problem, listed, similar
 from mmvan.data.check.sources import Source, advice, list_files
 from mmvan.errors import DataError
 
-__all__ = ["COCO_LAYOUT", "CocoFile", "CocoFiles", "coco_problems", "untrained_problems"]
+__all__ = [
+    "COCO_LAYOUT",
+    "CocoFile",
+    "CocoFiles",
+    "coco_problems",
+    "read_form",
+    "untrained_problems",
+]
 
 # mmdet's class that reads COCO files.
 COCO_LAYOUT = "CocoDataset"
-# What mmdet's CocoDataset and, of `segments_info`, CocoPanopticDataset read from the entries of
-# each table.
-FIELDS = {
-    "images": ("id", "file_name", "height", "width"),
-    "categories": ("id", "name"),
-    "annotations": ("image_id", "category_id", "bbox", "area"),
-    "segments_info": ("id", "category_id", "bbox", "area"),
-}
 HEAD_BYTES = 40
+# Marks at the beginning of files, the longer first, and what they are the marks of.
+_MARKS = {
+    codecs.BOM_UTF8: "UTF-8 with a byte order mark",
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+# An entry with what tells its place in the file; most are never told.
+Placed = tuple[Callable[[], str], Any]
 # Key of a config that is meant to train on categories without any object, as on a part of COCO.
 ALLOW_EMPTY = "allow_empty_categories"
 
@@ -44,6 +63,7 @@ class CocoFile:
         stray: Annotations that point to an image or a category that is not in its tables, each
             described.
         segmented: The images with their segments in a panoptic file; None in another.
+        faults: What datasets with masks and metrics cannot read; others can.
     """
 
     images: list[str]
@@ -52,6 +72,7 @@ class CocoFile:
     annotated: bool
     stray: tuple[str, ...] = ()
     segmented: tuple[Segmented, ...] | None = None
+    faults: Faults = field(default_factory=Faults)
 
 
 def _load(path: str) -> Any:
@@ -59,31 +80,28 @@ def _load(path: str) -> Any:
     start = repr(content[:HEAD_BYTES])[1:]
     if not content.strip():
         raise DataError("an empty file")
+    for mark, encoding in _MARKS.items():
+        # pycocotools reads the text as it is, with the mark.
+        if content.startswith(mark):
+            raise DataError(f"not plain UTF-8 but {encoding}; it begins with {start}")
     try:
-        return json.loads(content)
+        return json.loads(content.decode("utf-8"))
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise DataError(f"not JSON: {error.msg} ({place}); it begins with {start}") from error
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"not JSON: bytes that are no text; it begins with {start}") from error
 
 
-def _table(content: dict[str, Any], name: str, place: str = "") -> list[dict[str, Any]]:
-    """Returns one table, which stands at a place of the file, after a look at all its entries.
+def _table(content: dict[str, Any], name: str) -> list[Any]:
+    """Returns one table.
 
     Raises:
-        DataError: If it is not a list, or an entry lacks a field.
+        DataError: If it is not a list.
     """
     entries = content[name]
-    table = f"{place}{name}"
     if not isinstance(entries, list):
-        raise DataError(f"{table} is of type {type(entries).__name__}, not a list")
-    for index, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise DataError(f"{table}[{index}] is of type {type(entry).__name__}, not an object")
-        lacking = [field for field in FIELDS[name] if field not in entry]
-        if lacking:
-            raise DataError(f"{table}[{index}] has no {' and no '.join(lacking)}")
+        raise DataError(f"{name} is of type {type(entries).__name__}, not a list")
     return entries
 
 
@@ -94,19 +112,21 @@ def _is_panoptic(content: dict[str, Any]) -> bool:
     )
 
 
-def _segments(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the segments of a panoptic file with their places and the image of their image.
-
-    Raises:
-        DataError: If an entry lacks a field.
-    """
-    for index, entry in enumerate(content["annotations"]):
+def _segments(entries: list[Any], faults: Faults) -> Iterator[Placed]:
+    """Yields the segments of a panoptic file with their places and the image of their image."""
+    for index, entry in enumerate(entries):
         place = f"annotations[{index}]"
-        lacking = [field for field in ("image_id", "segments_info") if field not in entry]
-        if lacking:
-            raise DataError(f"{place} has no {' and no '.join(lacking)}")
-        for number, segment in enumerate(_table(entry, "segments_info", f"{place}.")):
-            yield f"{place}.segments_info[{number}]", {**segment, "image_id": entry["image_id"]}
+        if not isinstance(entry, dict):
+            faults.add(place, entry, "entry", "an object", "always")
+        elif type(entry.get("image_id")) not in (int, str):
+            faults.add(place, entry, "image_id", "an id of the table of images", "always")
+        elif not isinstance(entry.get("segments_info"), list):
+            faults.add(place, entry, "segments_info", "a list of segments", "always")
+        else:
+            for number, segment in enumerate(entry["segments_info"]):
+                spot = partial("{}.segments_info[{}]".format, place, number)
+                whole = isinstance(segment, dict)
+                yield spot, {**segment, "image_id": entry.get("image_id")} if whole else segment
 
 
 def _segmented(content: dict[str, Any]) -> tuple[Segmented, ...]:
@@ -123,15 +143,14 @@ def _segmented(content: dict[str, Any]) -> tuple[Segmented, ...]:
     )
 
 
-def _annotations(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Returns objects or segments with their places in the file."""
-    if _is_panoptic(content):
-        lacking = [c["name"] for c in content["categories"] if "isthing" not in c]
-        if lacking:
-            raise DataError(f"categories without isthing in a panoptic file: {listed(lacking)}")
-        return list(_segments(content))
+def _annotations(content: dict[str, Any], faults: Faults) -> list[Placed]:
+    """Returns objects or segments with what tells their places in the file."""
     entries = _table(content, "annotations")
-    return [(f"annotations[{index}]", entry) for index, entry in enumerate(entries)]
+    if _is_panoptic(content):
+        return list(_segments(entries, faults))
+    return [
+        (partial("annotations[{}]".format, index), entry) for index, entry in enumerate(entries)
+    ]
 
 
 def _trainable(annotation: dict[str, Any]) -> bool:
@@ -142,18 +161,23 @@ def _trainable(annotation: dict[str, Any]) -> bool:
 
 
 def _stray(
-    annotations: Iterable[tuple[str, Mapping[str, Any]]],
+    annotations: Iterable[Placed],
     images: Container[Any],
     categories: Container[Any],
 ) -> Iterator[str]:
     for place, entry in annotations:
-        for field, known in (("image_id", images), ("category_id", categories)):
-            if entry[field] not in known:
-                yield f"{place} with {field} {entry[field]}"
+        for name, known in (("image_id", images), ("category_id", categories)):
+            if entry[name] not in known:
+                yield f"{place()} with {name} {entry[name]}"
 
 
-def _read(path: str) -> CocoFile:
-    content = _load(path)
+def read_form(content: Any) -> CocoFile:
+    """Reads what the checks need from the content of an annotation file.
+
+    Raises:
+        DataError: It is no COCO annotation file.
+        Faults: Entries have values that no dataset can read.
+    """
     if not isinstance(content, dict):
         raise DataError(f"JSON of type {type(content).__name__}, not an object")
     lacking = [name for name in ("images", "categories") if name not in content]
@@ -161,9 +185,20 @@ def _read(path: str) -> CocoFile:
         keys = listed(content) or "none"
         raise DataError(f"no {' and no '.join(lacking)} among its keys: {keys}")
     annotated = "annotations" in content
-    names = {entry["id"]: str(entry["name"]) for entry in _table(content, "categories")}
-    images = {entry["id"]: str(entry["file_name"]) for entry in _table(content, "images")}
-    annotations = _annotations(content) if annotated else []
+    panoptic = _is_panoptic(content)
+    faults = Faults()
+    categories, photos = _table(content, "categories"), _table(content, "images")
+    check_categories(categories, faults, panoptic)
+    check_images(photos, faults)
+    annotations = _annotations(content, faults) if annotated else []
+    if broken := faults.needed_by("always"):
+        raise broken
+    sizes = {entry["id"]: [entry["height"], entry["width"]] for entry in photos}
+    check_annotations(annotations, sizes, faults, panoptic)
+    if broken := faults.needed_by("always"):
+        raise broken
+    names = {entry["id"]: entry["name"] for entry in categories}
+    images = {entry["id"]: entry["file_name"] for entry in photos}
     trainable = {
         names[entry["category_id"]]
         for _, entry in annotations
@@ -175,7 +210,8 @@ def _read(path: str) -> CocoFile:
         trainable=trainable,
         annotated=annotated,
         stray=tuple(_stray(annotations, images, names)),
-        segmented=_segmented(content) if _is_panoptic(content) else None,
+        segmented=_segmented(content) if panoptic else None,
+        faults=faults,
     )
 
 
@@ -183,7 +219,7 @@ class CocoFiles:
     """Annotation files, each read once however many loaders and metrics name it.
 
     Args:
-        max_decoded: How many panoptic PNGs of each dataset are decoded at most.
+        max_decoded: How many panoptic PNGs or label maps of each dataset are decoded at most.
     """
 
     def __init__(self, max_decoded: int = MAX_DECODED) -> None:
@@ -198,7 +234,7 @@ class CocoFiles:
         """
         if path not in self._read:
             try:
-                self._read[path] = _read(path)
+                self._read[path] = read_form(_load(path))
             except DataError as error:
                 self._read[path] = error
         result = self._read[path]
@@ -206,18 +242,24 @@ class CocoFiles:
             raise result
         return result
 
-    def problem(self, key: str, path: str, annotated: bool) -> Problem | None:
+    def problem(
+        self, key: str, path: str, annotated: bool, *, masks: bool = False, metric: bool = False
+    ) -> Problem | None:
         """Says what is wrong with the form of a file, if anything.
 
         Args:
             key: Where the config names it.
             path: The file.
             annotated: Whether annotations are needed.
+            masks: Whether their masks are read.
+            metric: Whether pycocotools evaluates with the file.
         """
         expected = "a COCO annotation file: JSON with images, annotations and categories"
         fix = "unpack or download it again, or correct the path"
         try:
             content = self.read(path)
+        except Faults as faults:
+            return _faulty(key, path, faults)
         except DataError as error:
             return Problem(key, path, str(error), expected, fix)
         if annotated and not content.annotated:
@@ -225,7 +267,25 @@ class CocoFiles:
             return Problem(key, path, found, expected, "name a file with annotations")
         if not content.images:
             return Problem(key, path, "no images in it", expected, fix)
-        return None
+        readers: list[Needed] = [*(["masks"] if masks else []), *(["metric"] if metric else [])]
+        unreadable = content.faults.needed_by(*readers)
+        return _faulty(key, path, unreadable) if annotated and unreadable else None
+
+
+def _faulty(key: str, path: str, faults: Faults) -> Problem:
+    expected = "values that the dataset, the losses and the metric can read in every entry"
+    fix = (
+        "correct the file; of objects, python tools/prepare_dataset.py custom --annotations FILE "
+        "--repair corrects in a copy what is unambiguous"
+    )
+    return Problem(key, path, faults.summary(), expected, fix, faults.items)
+
+
+def _reads_masks(options: Any) -> bool:
+    """Whether the pipeline of a dataset loads masks."""
+    if isinstance(options, Mapping):
+        return bool(options.get("with_mask")) or any(map(_reads_masks, options.values()))
+    return isinstance(options, (list, tuple)) and any(map(_reads_masks, options))
 
 
 def _class_problem(source: Source, content: CocoFile) -> Problem | None:
@@ -256,7 +316,7 @@ def _missing_images(source: Source, content: CocoFile) -> Problem | None:
     present = set(list_files(folder))
     absent = [name for name in content.images if name not in present]
     # A name such as ./a.jpg is not listed in these words, but may be there.
-    absent = [name for name in absent if not Path(folder, name).exists()]
+    absent = [name for name in absent if not os.path.isfile(os.path.join(folder, name))]  # noqa: PTH113, PTH118
     if not absent:
         return None
     found = f"{len(absent)} of {len(content.images)} images missing"
@@ -286,7 +346,9 @@ def coco_problems(source: Source, files: CocoFiles) -> list[Problem]:
     if not source.ann_file:
         expected, fix = "a COCO annotation file", f"set {key}"
         return [Problem(key, "not set", "no annotation file", expected, fix)]
-    broken = files.problem(key, source.ann_file, annotated=source.loader != "test")
+    masks = _reads_masks(source.options.get("pipeline"))
+    annotated = source.loader != "test"
+    broken = files.problem(key, source.ann_file, annotated, masks=masks)
     if broken:
         return [broken]
     content = files.read(source.ann_file)

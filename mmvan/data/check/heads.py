@@ -11,7 +11,7 @@ from mmvan.data.check.classification import class_folders
 from mmvan.data.check.problems import Problem
 from mmvan.data.check.sources import FOLDER_LAYOUT, Source
 
-__all__ = ["head_problems"]
+__all__ = ["decoded_classes", "head_problems"]
 
 # Under these keys the libraries keep the heads whose `num_classes` is that of the dataset. Others
 # count something else, as the semantic head of a panoptic model does.
@@ -48,6 +48,11 @@ def _count(source: Source, names: str) -> int:
     if found is not None or source.layout != FOLDER_LAYOUT:
         return len(found or ())
     return len(class_folders(source))
+
+
+def decoded_classes(cfg: Config) -> int:
+    """Returns how many classes the decode heads of a segmentor have; 0 if there is none."""
+    return max((n for key, n, _ in _heads(cfg.get("model")) if "decode_head" in key), default=0)
 
 
 def head_problems(cfg: Config, sources: list[Source]) -> list[Problem]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmvan.data.check.left_out import describe, files_left_out
+from mmvan.data.check.label_maps import labels_of, map_problems
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.check.sources import Source, advice, list_files
 
@@ -58,11 +59,13 @@ def _tell_left_out(source: Source, folder: str, suffix: str) -> None:
         print_log(message, "current", logging.WARNING)
 
 
-def pair_problems(source: Source) -> list[Problem]:
+def pair_problems(source: Source, heads: int = 0, max_decoded: int = 0) -> list[Problem]:
     """Checks that every image has its label map and every label map its image.
 
     Args:
         source: A dataset whose directories exist.
+        heads: How many classes the decode head has, for a dataset without names; 0 for unknown.
+        max_decoded: How many label maps are looked into at most, evenly spaced.
     """
     folder = source.prefixes.get("img_path") or source.root or os.curdir
     suffix = source.option("img_suffix")
@@ -84,4 +87,7 @@ def pair_problems(source: Source) -> list[Problem]:
     if names is images:
         expected = f"an image for each label map in {mask_folder}"
         problems += _absent(source, "img_path", suffix, masks - images, expected)
-    return problems
+    labels = labels_of(source, heads)
+    if problems or not labels:
+        return problems
+    return map_problems(source, sorted(names), labels, max_decoded)

@@ -7,10 +7,12 @@ import io
 import numpy as np
 from PIL import Image
 
+from mmvan.data.check.label_maps import Labels
 from mmvan.data.check.problems import Problem
 from mmvan.data.prepare.config import Segmentation, write_config
 from mmvan.data.prepare.dataset import Count, DataSet, Options, decoding_problems, files_of
 from mmvan.data.prepare.images import IGNORE, LabelMap
+from mmvan.data.prepare.labels import occurrence_problems
 from mmvan.data.prepare.placing import Rule, by_rules
 
 __all__ = ["CAMVID", "CLASSES"]
@@ -68,7 +70,7 @@ def _check(options: Options) -> list[Problem]:
         problems += decoding_problems(images, files, options)
         tasks = [LabelMap(maps / path.name, path, len(CLASSES)) for path in files]
         problems += decoding_problems(maps, tasks, options)
-    return problems
+    return problems + occurrence_problems(options, "annotations/train", Labels(tuple(CLASSES)))
 
 
 def _finish(options: Options) -> str:

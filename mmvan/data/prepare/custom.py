@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from mmengine.config import Config
 
 from mmvan.data.check.datasets import find_problems
+from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.left_out import describe, files_left_out, reason_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
@@ -216,7 +217,9 @@ def finish(
     """
     known = set(options.target.glob("*.py"))
     file = write_config(data, options.target)
-    problems = find_problems(Config.fromfile(file), ("train", "val")) + look()
+    # Of the label maps none is decoded here: below, all are.
+    files = CocoFiles(max_decoded=0)
+    problems = find_problems(Config.fromfile(file), ("train", "val"), files) + look()
     if problems and file not in known:
         # It may change with what is fixed, and one that is there is never written again.
         file.unlink()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmvan.data.check.detection import CocoFiles
+from mmvan.data.check.coco_entries import Faults
+from mmvan.data.check.detection import CocoFiles, read_form
 from mmvan.data.check.problems import Problem, listed
+from mmvan.data.prepare.coco_repair import read_any_unicode, repair
 from mmvan.data.prepare.config import Detection
 from mmvan.data.prepare.custom import Choice, assign, finish, tell_left_out, write_once
 from mmvan.data.prepare.dataset import Options, decoding_problems
@@ -21,13 +24,16 @@ __all__ = ["prepare_coco"]
 FOLDER = "images"
 
 
-def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) -> str:
+def prepare_coco(
+    options: Options, annotations: Sequence[Path], choice: Choice, *, repaired: bool = False
+) -> str:
     """Lays images out in ``images`` with two annotation files, and writes a config.
 
     Args:
         options: What the user asked for; the sources hold the images.
         annotations: A COCO annotation file, or one to train on and one to validate on.
         choice: Which images to validate on if there is one file.
+        repaired: Whether to repair, in the copies that are written, what has one meaning only.
 
     Returns:
         What was done and what to do next.
@@ -35,7 +41,8 @@ def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) 
     Raises:
         DataError: An annotation file cannot be used, or anything is wrong with the files.
     """
-    contents = [_load(path) for path in annotations]
+    repairs: list[str] = []
+    contents = [_load(path, repairs if repaired else None) for path in annotations]
     classes = _classes(contents, annotations)
     splits = contents if len(contents) == 2 else _divide(contents[0], choice)
     names = [str(image["file_name"]) for content in splits for image in content["images"]]
@@ -55,7 +62,8 @@ def prepare_coco(options: Options, annotations: Sequence[Path], choice: Choice) 
     train, val = (len(content["images"]) for content in splits)
     left_out = tell_left_out(options.sources, options.target, lambda name: _reason(name, wanted))
     next_step = finish(data, options, look)
-    return f"{train} images to train on, {val} to validate; {next_step}{left_out}"
+    told = "".join(f"{line}\n" for line in repairs)
+    return f"{told}{train} images to train on, {val} to validate; {next_step}{left_out}"
 
 
 def _tasks(folder: Path, content: dict[str, Any]) -> list[Annotated]:
@@ -70,17 +78,37 @@ def _tasks(folder: Path, content: dict[str, Any]) -> list[Annotated]:
     ]
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """Reads an annotation file that the check of its form accepts."""
+def _load(path: Path, repairs: list[str] | None) -> dict[str, Any]:
+    """Reads an annotation file that the check of its form accepts.
+
+    Args:
+        path: The file.
+        repairs: Where to say what was repaired; None to repair nothing.
+    """
     if not path.is_file():
         raise DataError(f"--annotations {path}: no such file")
     try:
-        form = CocoFiles().read(str(path))
+        if repairs is None:
+            form = CocoFiles().read(str(path))
+            content = json.loads(path.read_bytes())
+        else:
+            content, done = read_any_unicode(path)
+            done += repair(content)
+            repairs.append(f"{path}: repaired: {_counts(done)}")
+            form = read_form(content)
+    except Faults as faults:
+        advice = ". --repair corrects in a copy what is unambiguous" if repairs is None else ""
+        raise DataError(f"--annotations {path}: {faults}{advice}") from faults
     except DataError as error:
         raise DataError(f"--annotations {path}: {error}") from error
     if not form.annotated or len(form.images) < 2:
         raise DataError(f"--annotations {path}: expected annotations, and two images or more")
-    return json.loads(path.read_bytes())
+    return content
+
+
+def _counts(done: Counter[str]) -> str:
+    kinds = (f"{kind}: {number}" for kind, number in done.most_common())
+    return "; ".join(kinds) or "nothing"
 
 
 def _classes(contents: Sequence[dict[str, Any]], paths: Sequence[Path]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from mmvan.data.check.label_maps import Labels
 from mmvan.data.check.left_out import reason_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.orientation import is_turned, turn
@@ -24,6 +25,7 @@ from mmvan.data.prepare.custom import (
     tell_left_out,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems
+from mmvan.data.prepare.labels import occurrence_problems
 from mmvan.data.prepare.images import LabelMap
 from mmvan.data.prepare.placing import Place, place
 from mmvan.errors import DataError
@@ -77,6 +79,7 @@ def prepare_masks(
                 (*image_places.values(), *map_places.values()),
             ),
             *_file_problems(options, suffix, len(classes)),
+            *occurrence_problems(options, "annotations/train", Labels(classes)),
         ]
 
     data = Segmentation(classes, None, suffix, MAP_SUFFIX)

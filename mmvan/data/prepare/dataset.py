@@ -165,8 +165,9 @@ def config_problems(
         name: A file in ``configs/_base_/datasets``.
         options: Where the data are.
         metainfo: Class names other than those of the config's datasets.
-        files: The annotation files read so far.
+        files: The annotation files read so far; by default none, and no map is decoded.
     """
+    files = files or CocoFiles(max_decoded=0)
     cfg = Config.fromfile(config_dir() / "_base_" / "datasets" / name)
     for loader in ("train", "val"):
         dataset = cfg[f"{loader}_dataloader"].dataset

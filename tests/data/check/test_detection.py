@@ -58,8 +58,6 @@ def report(cfg: Config) -> str:
         (b'{"images": [], "categories": []}', "no annotations among its keys"),
         (b'{"images": [], "annotations": [], "categories": []}', "no images in it"),
         (b'{"images": {}, "annotations": [], "categories": []}', "images is of type dict, not a"),
-        (b'{"images": [7], "annotations": [], "categories": []}', "images[0] is of type int"),
-        (b'{"images": [], "categories": [{"id": 1}]}', "categories[0] has no name"),
     ),
 )
 def test_what_is_no_annotation_file(cfg: Config, content: bytes, found: str) -> None:
@@ -80,7 +78,7 @@ def test_a_cut_off_file_names_the_place(cfg: Config) -> None:
 
 def test_an_annotation_without_a_box_is_named(cfg: Config) -> None:
     edit(cfg, lambda content: content["annotations"][4].pop("bbox"))
-    assert "annotations[4] has no bbox" in report(cfg)
+    assert "annotations[4] (id 5) has no bbox" in report(cfg)
 
 
 def test_a_test_set_needs_no_annotations(cfg: Config) -> None:

@@ -122,15 +122,15 @@ def test_the_wrong_kind_of_file_is_told(
 @pytest.mark.parametrize(
     ("change", "message"),
     (
-        (lambda c: c["categories"][6].pop("isthing"), "without isthing in a panoptic file: grass"),
+        (lambda c: c["categories"][6].pop("isthing"), "has no isthing; expected 0 or 1 in a panoptic file"),
         (lambda c: c["annotations"][3].pop("image_id"), "annotations[3] has no image_id"),
         (
             lambda c: c["annotations"][3]["segments_info"][0].pop("bbox"),
-            "annotations[3].segments_info[0] has no bbox",
+            ".segments_info[0] (id ",
         ),
         (
             lambda c: c["annotations"][3].update(segments_info={}),
-            "annotations[3].segments_info is of type dict, not a list",
+            "annotations[3] has segments_info {}; expected a list of segments",
         ),
     ),
 )

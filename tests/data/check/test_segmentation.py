@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 from mmvan.data.check import DataError, check_datasets
 
@@ -87,7 +88,7 @@ def test_a_list_of_names_decides_what_is_needed(cfg: Config) -> None:
 def test_suffixes_of_the_data_set_class_are_used(tmp_path: Path) -> None:
     for path in ("img/town/a_leftImg8bit.png", "gt/town/a_gtFine_labelTrainIds.png"):
         (tmp_path / path).parent.mkdir(parents=True)
-        (tmp_path / path).touch()
+        Image.new("L", (4, 4)).save(tmp_path / path)
     dataset = {
         "type": "CityscapesDataset",
         "data_root": str(tmp_path),
