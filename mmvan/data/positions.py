@@ -18,6 +18,10 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from mmvan.errors import ConfigError
 
 
+# Attributes of a ResumableLoader; all others are those of the loader inside.
+_OWN = ("batches", "loader", "sampler", "batch_sampler", "dataset")
+
+
 class Place(NamedTuple):
     """What a sampler asks for, and where in the run.
 
@@ -191,3 +195,9 @@ class ResumableLoader:
         if name == "loader":
             raise AttributeError(name)
         return getattr(self.loader, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Hooks that change the pipeline, such as mmdet's, let workers start anew by attributes of
+        # PyTorch's loader.
+        owner = self if name in _OWN else self.loader
+        object.__setattr__(owner, name, value)

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mmvan.deploy.decision import Decision
 from mmvan.errors import DeployError
 
 # The entry of a file's metadata that holds the contract, in every format.
@@ -34,6 +35,8 @@ class Contract:
         config: The config file.
         checkpoint: The file or address of the weights.
         version: The mmvan that wrote the file.
+        decision: How its logits become scores and labels; None for maps.
+        weight_bits: Of int8, the bits that the weights use; None for other precisions.
     """
 
     task: str
@@ -54,6 +57,8 @@ class Contract:
     config: str
     checkpoint: str
     version: str
+    decision: Decision | None = None
+    weight_bits: int | None = None
 
     def to_text(self) -> str:
         """The contract as JSON."""
@@ -94,7 +99,9 @@ def read_contract(text: str | None, file: str) -> Contract:
     try:
         values = json.loads(text)
         found = set(values)
-    except (ValueError, TypeError) as error:
+        decision = values.get("decision")
+        values["decision"] = decision and Decision(**decision)
+    except (AttributeError, ValueError, TypeError) as error:
         raise DeployError(f"{file}: its entry {KEY!r} is damaged: {error}") from error
     if found != known:
         raise DeployError(

@@ -32,7 +32,9 @@ class DetectionWriter:
         self.classes = contract.classes
         self.folder, self.out = folder, out
         self.visualizer = DetLocalVisualizer()
-        self.visualizer.dataset_meta = {"classes": contract.classes, "palette": contract.palette}
+        # mmdet takes a tuple for one color.
+        palette = list(contract.palette) or "random"
+        self.visualizer.dataset_meta = {"classes": contract.classes, "palette": palette}
 
     def write(self, image: LoadedImage, outputs: Sequence[Array]) -> None:
         """Write one image's detections, in pixels of its file."""

@@ -121,9 +121,14 @@ def agreement_of(expected: Any, found: Any) -> Agreement:
 def summarise(agreements: Iterable[Agreement]) -> Agreement:
     """The worst differences, and all detections and times, of several images."""
     seen = list(agreements)
-    worst = [float(np.max([getattr(a, key) for a in seen])) for key in ("box", "score", "mask")]
+    # np.max, unlike max, keeps NaN.
+    box, score, mask = (
+        float(np.max([getattr(a, key) for a in seen])) for key in ("box", "score", "mask")
+    )
     return Agreement(
-        *worst,
+        box,
+        score,
+        mask,
         sum(a.matched for a in seen),
         sum(a.detections for a in seen),
         (sum(a.seconds[0] for a in seen), sum(a.seconds[1] for a in seen)),

@@ -32,7 +32,7 @@ from mmvan.deploy.detections import (
     detections_of,
     summarise,
 )
-from mmvan.deploy.export import DifferenceError, Export, Request, contract_of, spread
+from mmvan.deploy.export import Export, Request, contract_of, difference, spread
 from mmvan.deploy.fold import fold
 from mmvan.deploy.formats import check_format, staging
 from mmvan.deploy.graphs import ExportGraph, normalisation_of, replace_layer_norms
@@ -85,18 +85,18 @@ class DetectorGraph(ExportGraph):
 
     def __init__(self, model: Any, cfg: Config) -> None:
         super().__init__(model, _no_part, normalisation_of(cfg))
-        self.two_stage = hasattr(model, "roi_head")
+        self.two_stage: bool = hasattr(model, "roi_head")
         if not self.two_stage:
             _take(model.bbox_head, "predict_by_feat", select_dense)
             return
         _take(model.rpn_head, "predict_by_feat", select_proposals)
         heads = model.roi_head.bbox_head
-        if isinstance(heads, nn.ModuleList):
+        stages: list[Any] = [*heads] if isinstance(heads, nn.ModuleList) else [heads]
+        if len(stages) > 1:
             _take(model.roi_head, "_bbox_forward", choose_class_of_stage)
-            for head in heads[:-1]:
-                head.reg_class_agnostic = True  # What the function above makes of it.
-        last = heads[-1] if isinstance(heads, nn.ModuleList) else heads
-        _take(last, "predict_by_feat", select_regions)
+        for head in stages[:-1]:
+            head.reg_class_agnostic = True  # What the function above makes of it.
+        _take(stages[-1], "predict_by_feat", select_regions)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map uint8 RGB images (N, 3, H, W) to boxes with scores, labels and, if any, masks."""
@@ -170,7 +170,7 @@ class DetectorExport:
                 "compared: give --images with a folder of images like those it was trained on"
             )
         if not found.within():
-            raise DifferenceError(self.request.out, found, TOLERANCE)
+            raise difference(self.request.out, found, TOLERANCE)
         return f"{self.request.out}: {found} (tolerance: {TOLERANCE})"
 
     def _agreements(self, runtime: Runtime) -> Iterator[Agreement]:

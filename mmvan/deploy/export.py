@@ -1,6 +1,7 @@
 """From a config and a checkpoint to a verified file."""
 
 import copy
+import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import torch
 from mmengine.config import Config
 
 from mmvan.deploy.contract import Contract
+from mmvan.deploy.decision import decision_of
 from mmvan.deploy.fold import fold
 from mmvan.deploy.formats import FORMATS, check_format, convert_to_openvino, staging
 from mmvan.deploy.graphs import (
@@ -32,10 +34,12 @@ from mmvan.deploy.images import (
 )
 from mmvan.deploy.loading import load_model
 from mmvan.deploy.measure import evaluate, medians
+from mmvan.deploy.predictions import compare_predictions
 from mmvan.deploy.quantize import quantize
 from mmvan.deploy.runtimes import Array, Runtime, open_runtime
 from mmvan.deploy.verify import (
     TOLERANCES,
+    Comparison,
     compare_with_reference,
     other_size,
     pairs_of,
@@ -98,7 +102,9 @@ class Export:
         if request.dynamic and part == "whole":
             require_any_size(self.model, request.format)
         self.reference, outputs = build_graph(self.model, self.cfg, part)
-        self.contract = contract_of(request, self.cfg, self.meta, part, outputs)
+        contract = contract_of(request, self.cfg, self.meta, part, outputs)
+        decision = decision_of(self.model, contract.task) if part == "whole" else None
+        self.contract = replace(contract, decision=decision)
 
     def write(self) -> list[str]:
         """Write the file, after it was loaded again and agreed with PyTorch.
@@ -125,16 +131,30 @@ class Export:
             str: How far it differs.
 
         Raises:
-            DifferenceError: More than the tolerance of its precision.
+            DifferenceError: More than the tolerance of its precision, or its post-processing is not
+            the library's.
         """
         runtime = open_runtime(file, self.request.threads)
+        precision = runtime.contract.precision
         found = summarise(
             compare_with_reference(runtime, self.reference, images) for images in self._inputs()
         )
-        tolerance = TOLERANCES[runtime.contract.precision]
-        if not found.within(runtime.contract.precision):
-            raise DifferenceError(self.request.out, found, f"{tolerance:g}")
-        return f"{self.request.out}: {found} (tolerance {tolerance:g})"
+        if self.contract.part == "whole":
+            found = self._with_predictions(found, runtime)
+        if not found.within(precision):
+            raise difference(self.request.out, found, f"{TOLERANCES[precision]:g}")
+        return f"{self.request.out}: {found} (tolerance {TOLERANCES[precision]:g})"
+
+    def _with_predictions(self, found: Comparison, runtime: Runtime) -> Comparison:
+        shapes = [self.contract]
+        if self.contract.dynamic:
+            shapes.append(other_size(self.contract))
+        images = itertools.chain.from_iterable(map(self._images, shapes))
+        of_file, of_decision = compare_predictions(runtime, self.reference, images)
+        fault = of_decision.fault()
+        if fault:
+            raise DifferenceError(f"{self.request.out}: {fault}")
+        return replace(found, decisions=of_file.decisions, agreeing=of_file.agreeing)
 
     def _inputs(self) -> Iterator[list[Array]]:
         """Images in the shapes that the file promises to take."""
@@ -210,16 +230,12 @@ class Export:
 
 
 class DifferenceError(Exception):
-    """A file that computes something else than PyTorch: the command's status is 1.
+    """A file that computes something else than PyTorch: the command's status is 1."""
 
-    Args:
-        file: The file.
-        found: How far it differs.
-        tolerance: How far it may.
-    """
 
-    def __init__(self, file: Path, found: object, tolerance: str) -> None:
-        super().__init__(f"{file}: {found}; beyond the tolerance of {tolerance}")
+def difference(file: Path, found: object, tolerance: str) -> DifferenceError:
+    """The error of a file that differs from PyTorch by more than it may."""
+    return DifferenceError(f"{file}: {found}; beyond the tolerance of {tolerance}")
 
 
 def contract_of(

@@ -48,8 +48,21 @@ def normalisation_of(cfg: Config) -> Normalisation:
     order = -1 if to_bgr else 1
     mean = tuple(float(v) for v in settings.get("mean") or (0, 0, 0))[::order]
     std = tuple(float(v) for v in settings.get("std") or (1, 1, 1))[::order]
-    divisor = int(settings.get("pad_size_divisor", 1))
-    return Normalisation(mean, std, to_bgr, divisor, float(settings.get("pad_value", 0)))
+    return Normalisation(mean, std, to_bgr, *_padding_of(settings, task_of(cfg)))
+
+
+def _padding_of(settings: Mapping[str, Any], task: str) -> tuple[int, float]:
+    """Divisor and value of the padding in tests, for which mmseg has names of its own."""
+    if task != "segmentation":
+        return int(settings.get("pad_size_divisor", 1)), float(settings.get("pad_value", 0))
+    in_tests = settings.get("test_cfg") or {}
+    if in_tests.get("size") is not None:
+        raise DeployError(
+            f"model.data_preprocessor.test_cfg.size={tuple(in_tests['size'])} pads images to a "
+            "size, which an exported file does not. Set --cfg-options "
+            "model.data_preprocessor.test_cfg=None and give --shape H W"
+        )
+    return int(in_tests.get("size_divisor") or 1), float(settings.get("pad_val", 0))
 
 
 class ExportGraph(nn.Module):
@@ -59,6 +72,7 @@ class ExportGraph(nn.Module):
         model: The task library's model, in evaluation mode.
         outputs_of: Maps normalised images to outputs, by parts of ``model``.
         normalisation: What comes before.
+        crop: Whether the outputs, in the size of the padded image, are cut to the image's.
     """
 
     mean: Tensor
@@ -69,9 +83,11 @@ class ExportGraph(nn.Module):
         model: nn.Module,
         outputs_of: Callable[[Any, Tensor], tuple[Tensor, ...]],
         normalisation: Normalisation,
+        crop: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
+        self.crop = crop and normalisation.divisor > 1
         self.outputs_of = outputs_of
         self.to_bgr = normalisation.to_bgr
         self.divisor = normalisation.divisor
@@ -82,8 +98,11 @@ class ExportGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map uint8 RGB images (N, 3, H, W) to the part's outputs, in float32."""
-        x = self.normalise(images)
-        return tuple(output.float() for output in self.outputs_of(self.model, x))
+        outputs = self.outputs_of(self.model, self.normalise(images))
+        if self.crop:
+            height, width = images.shape[2:]
+            outputs = tuple(output[:, :, :height, :width] for output in outputs)
+        return tuple(output.float() for output in outputs)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Map uint8 RGB images to what the model takes, padded."""
@@ -160,7 +179,9 @@ def build_graph(model: nn.Module, cfg: Config, part: str) -> tuple[ExportGraph, 
     """
     normalisation = normalisation_of(cfg)
     if part == "whole":
-        return ExportGraph(model, _whole_of(model, task_of(cfg)), normalisation), ("logits",)
+        task = task_of(cfg)
+        crop = task == "segmentation"
+        return ExportGraph(model, _whole_of(model, task), normalisation, crop), ("logits",)
     graph = ExportGraph(model, _backbone if part == "backbone" else _features, normalisation)
     with torch.no_grad():
         count = len(graph(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)))
@@ -196,7 +217,8 @@ def default_part(cfg: Config) -> str:
 def _whole_of(model: nn.Module, task: str) -> Callable[[Any, Tensor], tuple[Tensor, ...]]:
     if task == "classification":
         return _logits
-    if task == "segmentation" and _is_plain_segmentor(model):
+    if task == "segmentation":
+        _refuse_sliding_windows(model)
         return _segment
     raise DeployError(
         f"--part whole: the heads of {type(model).__name__} in this config use operators that the "
@@ -205,16 +227,12 @@ def _whole_of(model: nn.Module, task: str) -> Callable[[Any, Tensor], tuple[Tens
     )
 
 
-def _is_plain_segmentor(model: Any) -> bool:
-    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-
-    whole = model.test_cfg is None or model.test_cfg.get("mode", "whole") == "whole"
-    if not whole:
+def _refuse_sliding_windows(model: Any) -> None:
+    if (model.test_cfg or {}).get("mode", "whole") != "whole":
         raise DeployError(
             "--part whole: the config tests by sliding windows (model.test_cfg.mode='slide'); a "
             "file holds one pass. Set --cfg-options model.test_cfg.mode=whole, or --part features"
         )
-    return isinstance(model.decode_head, BaseDecodeHead)
 
 
 def _logits(model: Any, x: Tensor) -> tuple[Tensor, ...]:

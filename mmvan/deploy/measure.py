@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, DefaultScope
 from rich.progress import track
 from torch import Tensor
 
+from mmvan.deploy.decision import Decision
 from mmvan.deploy.images import ImageReader, stack
 from mmvan.deploy.runtimes import Array, Runtime
 from mmvan.errors import DataError
@@ -65,23 +65,25 @@ def evaluate(runtimes: Mapping[str, Runtime], cfg: Config, limit: int) -> dict[s
         images = stack([reader.read(path)], contract.batch)
         for name, runtime in runtimes.items():
             sample = dataset[index]["data_samples"]
-            _PREDICT[contract.task](torch.from_numpy(runtime.run(images)[0][:1]), sample)
+            logits = torch.from_numpy(runtime.run(images)[0][0])
+            _PREDICT[contract.task](runtime.contract.decision, logits, sample)
             evaluators[name].process([sample])
     return {name: evaluator.evaluate(count) for name, evaluator in evaluators.items()}
 
 
-def _predict_class(logits: Tensor, sample: Any) -> None:
-    sample.set_pred_score(logits[0].softmax(0)).set_pred_label(logits.argmax(1))
+def _predict_class(decision: Decision, logits: Tensor, sample: Any) -> None:
+    scores = decision.class_scores(logits)
+    sample.set_pred_score(scores).set_pred_label(decision.class_labels(scores))
 
 
-def _predict_pixels(logits: Tensor, sample: Any) -> None:
+def _predict_pixels(decision: Decision, logits: Tensor, sample: Any) -> None:
     from mmengine.structures import PixelData
 
-    resized = F.interpolate(logits, sample.ori_shape, mode="bilinear", align_corners=False)
-    sample.pred_sem_seg = PixelData(data=resized.argmax(1))
+    labels = decision.label_map(logits, sample.ori_shape)
+    sample.pred_sem_seg = PixelData(data=labels[None])
 
 
-_PREDICT: dict[str, Callable[[Tensor, Any], None]] = {
+_PREDICT: dict[str, Callable[[Any, Tensor, Any], None]] = {
     "classification": _predict_class,
     "segmentation": _predict_pixels,
 }

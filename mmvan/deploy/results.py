@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from rich.progress import track
 
@@ -20,7 +21,7 @@ from mmvan.deploy.runtimes import Array, Runtime
 from mmvan.errors import DataError, DeployError
 
 _TOP = 5
-_COLUMNS = ("image", "rank", "label", "class", "score")
+_COLUMNS = ("image", "rank", "label", "class", "score", "predicted")
 _OVERLAY = 0.5  # Share of the class colours.
 Write = Callable[[LoadedImage, list[Array]], None]
 
@@ -55,10 +56,11 @@ class Summary:
 def run_folder(runtime: Runtime, folder: Path, out: Path, batch: int) -> Summary:
     """Run all images of a folder and of those below it.
 
-    A classifier writes the five best classes of each image into one CSV. A segmentor writes a
-    label map and an image with the classes' colours for each image; a whole detector a
-    drawn image and a JSON file of its detections; a backbone or a detector's
-    features one ``.npz`` of maps. Images that cannot be read are skipped and named.
+    A classifier writes the five best classes of each image into one CSV, and whether each is
+    predicted; of several labels all that are. A segmentor writes a label map and an image with
+    the classes' colours for each image; a whole detector a drawn image and a JSON file of its
+    detections; a backbone or a detector's features one ``.npz`` of maps. Images that cannot be
+    read are skipped and named.
 
     Args:
         runtime: The file.
@@ -125,7 +127,7 @@ def _writer(contract: Contract, folder: Path, out: Path, files: ExitStack) -> Wr
         table = csv.writer(files.enter_context(out.open("w", newline="")), lineterminator="\n")
         table.writerow(_COLUMNS)
         return lambda image, outputs: table.writerows(
-            _best_classes(image.path.relative_to(folder), outputs[0], contract.classes)
+            _best_classes(image.path.relative_to(folder), outputs[0], contract)
         )
     if out.is_file():
         raise DeployError(f"--out {out} is a file; name a folder, to hold files for each image")
@@ -140,18 +142,21 @@ def _writer(contract: Contract, folder: Path, out: Path, files: ExitStack) -> Wr
     )
 
 
-def _best_classes(name: Path, logits: Array, classes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    scores = np.exp(logits - logits.max())
-    scores /= scores.sum()
-    for rank, label in enumerate(np.argsort(-scores, kind="stable")[:_TOP], start=1):
-        known = classes[label] if label < len(classes) else ""
-        yield name.as_posix(), rank, int(label), known, f"{scores[label]:.6f}"
+def _best_classes(name: Path, logits: Array, contract: Contract) -> Iterator[tuple[Any, ...]]:
+    assert contract.decision is not None  # Of a whole model.
+    scores = contract.decision.class_scores(torch.from_numpy(logits))
+    predicted = set(contract.decision.class_labels(scores).tolist())
+    order = scores.argsort(descending=True, stable=True).tolist()
+    for rank, label in enumerate(order[: max(_TOP, len(predicted))], start=1):
+        known = contract.classes[label] if label < len(contract.classes) else ""
+        score = f"{float(scores[label]):.6f}"
+        yield name.as_posix(), rank, label, known, score, int(label in predicted)
 
 
 def _write_mask(image: LoadedImage, logits: Array, contract: Contract, place: Path) -> None:
-    labels = logits.argmax(0).astype(np.uint8 if len(logits) <= 256 else np.int32)
-    height, width = image.size
-    mask = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
+    assert contract.decision is not None  # Of a whole model.
+    labels = contract.decision.label_map(torch.from_numpy(logits), image.size).numpy()
+    mask = Image.fromarray(labels.astype(np.uint8 if len(logits) <= 256 else np.int32))
     place.parent.mkdir(parents=True, exist_ok=True)
     # The whole name, so that images that differ in their ending alone do not collide.
     mask.save(place.with_name(f"{place.name}.mask.png"))

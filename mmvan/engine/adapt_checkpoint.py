@@ -11,12 +11,13 @@ from torch import nn
 from mmvan.checkpoint.loading import misfits
 from mmvan.checkpoint.wrappers import state_dict_of
 from mmvan.errors import CheckpointError
+from mmvan.models.van import VAN
 from mmvan.registry import HOOKS
 
 
 @HOOKS.register_module()
 class AdaptCheckpointHook(Hook):
-    """Fits what ``load_from`` and ``resume`` read to the model.
+    """Fits what ``load_from`` and ``resume`` read to a model with VAN inside, and to no other.
 
     The backbone alone is renamed by itself. A classifier of the authors or of transformers has no
     ``backbone.`` before its keys, and another name for its head: only where the whole file is at
@@ -37,8 +38,11 @@ class AdaptCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Rename the weights in what was read, and note what they lack."""
+        model = _unwrapped(runner.model)
+        if not any(isinstance(module, VAN) for module in model.modules()):
+            return
         state_dict = dict(state_dict_of(checkpoint))
-        self._problems = misfits(_unwrapped(runner.model), state_dict)
+        self._problems = misfits(model, state_dict)
         checkpoint["state_dict"] = state_dict
 
     def before_train(self, runner: Runner) -> None:

@@ -1,5 +1,6 @@
 """Small models of the three tasks as files, and requests to export them."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,14 @@ def config_of(task: str) -> str:
     return str(CONFIGS / CONFIG_FILES[task])
 
 
-def write_checkpoint_of(task: str, folder: Path) -> Path:
+def overrides_of(task: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return deepcopy({**OVERRIDES[task], **(changes or {})})  # MMEngine takes _delete_ out.
+
+
+def write_checkpoint_of(task: str, folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
     """The weights of a small model whose statistics and scales are not the first ones."""
     torch.manual_seed(0)
-    cfg = load_config(config_of(task), deepcopy(OVERRIDES[task]), ("model",))
+    cfg = load_config(config_of(task), overrides_of(task, changes), ("model",))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
     for name, tensor in model.state_dict().items():
@@ -49,13 +54,20 @@ def write_checkpoint_of(task: str, folder: Path) -> Path:
     return file
 
 
-def request(task: str, checkpoint: Path, form: str, folder: Path, **options: Any) -> Request:
+def request(
+    task: str,
+    checkpoint: Path,
+    form: str,
+    folder: Path,
+    changes: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Request:
     values: dict[str, Any] = {"shape": SHAPE, "threads": 1, **options}
     return Request(
         config=config_of(task),
         checkpoint=str(checkpoint),
         format=form,
         out=folder / f"van{FORMATS[form].ending}",
-        overrides=deepcopy(OVERRIDES[task]),  # MMEngine takes _delete_ out.
+        overrides=overrides_of(task, changes),
         **values,
     )

@@ -225,3 +225,18 @@ def test_the_seed_is_the_checkpoints(tmp_path: Path) -> None:
     resumed = make_runner(tmp_path / "cut", LOOPS[0], resume=True, load_from=latest, seed=99)
     finish(resumed)
     assert_equal(whole, resumed)
+
+
+def test_hooks_that_change_the_pipeline_restart_the_workers(tmp_path: Path) -> None:
+    """As mmdet's PipelineSwitchHook does it, by attributes of PyTorch's loader."""
+    runner = make_runner(tmp_path, LOOPS[0], workers=1)
+    loader = runner.build_train_loop(runner._train_loop).dataloader
+    assert len(next(iter(loader))["target"]) == BATCH
+    workers = loader.loader._iterator
+    assert loader.persistent_workers
+    assert workers is not None
+    loader._DataLoader__initialized = False
+    loader._iterator = None
+    assert loader.loader._iterator is None
+    assert len(next(iter(loader))["target"]) == BATCH
+    assert loader.loader._iterator is not workers

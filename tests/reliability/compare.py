@@ -1,4 +1,4 @@
-"""The same kill with MMEngine's own hooks and loops and with mmvan's: what differs afterwards.
+"""The same interruption with MMEngine's own hooks and loops and with mmvan's: what differs.
 
     python tests/reliability/compare.py
 
