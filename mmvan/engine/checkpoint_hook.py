@@ -55,6 +55,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         super().__init__(*args, **options)
         self.on_write_error = on_write_error
         self._state = RunState()
+        self._saves_best = self._validated = False
+        self._after_validation: tuple[int, dict[str, Any]] | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Let a run that resumes by itself take the newest checkpoint whose checksums hold.
@@ -91,6 +93,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add what MMEngine leaves out."""
         self._state.add_position(runner, checkpoint["meta"])
+        self._state.add_validation(runner, self._validated)
         if isinstance(self.file_backend, AtomicLocalBackend):
             self._state.gathered["removes"] = self.file_backend.to_be_removed
         checkpoint[_RUN_STATE] = self._state.gathered
@@ -129,12 +132,27 @@ class CheckpointHook(MMEngineCheckpointHook):
         )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        if self._saves_best:  # The new best score is saved when all hooks know of the validation.
+            self._after_validation = (step, meta)
+            return
         save = super()._save_checkpoint_with_step
         self._write(runner, lambda: save(runner, step, meta))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         save = super()._save_best_checkpoint
-        self._write(runner, lambda: save(runner, metrics))
+        self._saves_best = True
+        try:
+            self._write(runner, lambda: save(runner, metrics))
+        finally:
+            self._saves_best = False
+
+    def after_val(self, runner: Runner) -> None:
+        """Save once more, with a new best score, behind a validation."""
+        if self._after_validation is not None:
+            step, meta = self._after_validation
+            self._validated = True
+            self._save_checkpoint_with_step(runner, step, meta)
+            self._after_validation, self._validated = None, False
 
     def _write(self, runner: Runner, save: Callable[[], None]) -> None:
         """Save with the removals last, and survive a disk that cannot take it."""

@@ -17,9 +17,9 @@ def latest_checkpoint(work_dir: str) -> str | None:
     """The newest checkpoint in a work directory whose checksums hold.
 
     The newest is that with the highest iteration, whatever ``last_checkpoint`` says, which may have
-    been lost or be older. A line tells of those that were passed over, and why. Where there
-    are none and it names another folder, as with the CheckpointHook's ``out_dir``, that is
-    searched; an address in another storage than the local disk is taken as it is.
+    been lost or be older. A line tells of those that were passed over, and why. Where there are
+    none and it names another folder, as with the CheckpointHook's ``out_dir``, that is searched; an
+    address in another storage than the local disk is taken as it is.
 
     Args:
         work_dir: The directory that the CheckpointHook wrote to. It may have been moved.

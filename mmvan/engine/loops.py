@@ -211,5 +211,8 @@ class _PendingValidation(Hook):
     """Does the evaluation that would have followed the last iteration of an interrupted run."""
 
     def before_train(self, runner: Runner) -> None:
-        if runner.iter and runner.val_loop is not None and runner.train_loop.validation_is_due():
+        loop = runner.train_loop
+        validated = getattr(loop, "validated", False)  # The CheckpointHook knows.
+        owed = runner.iter and not validated and loop.validation_is_due()
+        if owed and runner.val_loop is not None:
             runner.val_loop.run()

@@ -53,6 +53,14 @@ class RunState:
             self.gathered["batches_done"] = loop.batches_done(meta["epoch"], meta["iter"])
             self.gathered["batch_size"] = _batch_size(runner)
 
+    def add_validation(self, runner: Runner, validated: bool) -> None:
+        """Note whether the validation that is due here is done, and whether it ended the run."""
+        if validated:
+            self.gathered["validated"] = True
+            self.gathered["stop_training"] = bool(
+                getattr(runner.train_loop, "stop_training", False)
+            )
+
     def restore(self, runner: Runner) -> None:
         """Give back what was loaded, once; without a resumed run nothing is done.
 
@@ -64,7 +72,10 @@ class RunState:
             return
         for hook in runner.hooks:
             _restore_hook(hook, loaded["hooks"].get(_name_of(hook), {}))
-        _restore_operators(runner, loaded["operators"])
+        _restore_operators(runner, loaded)
+        if loaded.get("validated"):
+            runner.train_loop.validated = True
+            runner.train_loop.stop_training = loaded["stop_training"]
         _compare(runner, loaded["arithmetic"], _arithmetic(runner))
         if _continue_data(runner, loaded):
             return
@@ -153,11 +164,11 @@ def _restore_hook(hook: Any, state: Mapping[str, Any]) -> None:
         setattr(hook, name, value)
 
 
-def _restore_operators(runner: Runner, described: Mapping[str, Any]) -> None:
+def _restore_operators(runner: Runner, loaded: Mapping[str, Any]) -> None:
     """Compute by what the run computed by, which decides the last bits."""
-    restore_choice(described)
+    restore_choice(loaded["operators"])
     for hook in runner.hooks:
-        if isinstance(hook, TuneHook):
+        if isinstance(hook, TuneHook) and _name_of(hook) not in loaded["hooks"]:
             hook.keep_choice()
 
 

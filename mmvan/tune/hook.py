@@ -48,6 +48,14 @@ class TuneHook(Hook):
         """Measure nothing: what is chosen now holds, be it the operators' own rules."""
         self._done = {"training", "inference"}
 
+    def state_dict(self) -> dict[str, Any]:
+        """For what there is a decision: a resumed run measures what is still open, and no more."""
+        return {"decided": sorted(self._done)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the decisions of a run that is resumed; the choices themselves come apart."""
+        self._done = set(state["decided"])
+
     def before_train_iter(
         self, runner: Any, batch_idx: int, data_batch: dict[str, Any] | None = None
     ) -> None:

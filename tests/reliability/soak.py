@@ -140,7 +140,7 @@ def _wait_for_a_moment(run: Run, rng: random.Random) -> bool:
             longest = _LONGEST_START if phase == Phase.STARTING else _LONGEST_OFFSET
             time.sleep(rng.uniform(0, longest))
             return run.ended()
-        time.sleep(0.0005)
+        time.sleep(0.002)
     return True
 
 
