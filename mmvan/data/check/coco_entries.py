@@ -252,7 +252,7 @@ def _is_box(box: Any) -> bool:
 def _check_id(
     place: str, entry: dict[str, Any], seen: Ids, faults: Faults, kind: type, expected: str
 ) -> None:
-    identity = entry.get("id")
+    identity: Any = entry.get("id")
     if type(identity) is not kind or identity in seen:
         faults.add(place, entry, "id", expected, "always")
     else:

@@ -267,7 +267,8 @@ class CocoFiles:
             return Problem(key, path, found, expected, "name a file with annotations")
         if not content.images:
             return Problem(key, path, "no images in it", expected, fix)
-        readers: list[Needed] = [*(["masks"] if masks else []), *(["metric"] if metric else [])]
+        asked: dict[Needed, bool] = {"masks": masks, "metric": metric}
+        readers = [reader for reader, wanted in asked.items() if wanted]
         unreadable = content.faults.needed_by(*readers)
         return _faulty(key, path, unreadable) if annotated and unreadable else None
 
