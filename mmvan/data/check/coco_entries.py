@@ -256,7 +256,7 @@ def _check_id(
     if type(identity) is not kind or identity in seen:
         faults.add(place, entry, "id", expected, "always")
     else:
-        seen.add(identity)
+        seen.add(entry["id"])
 
 
 def _shown(entry: Any, field: str) -> str:
