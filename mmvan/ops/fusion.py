@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from mmvan.ops.backends import BACKENDS, KERNELS, own_choice, requested_backend
 from mmvan.ops.depthwise import DepthwiseConv2d
-from mmvan.ops.observers import are_watched, is_recorded, is_transformed
+from mmvan.ops.observers import are_watched, is_looked_at, is_recorded, is_transformed
 
 _KINDS = (DepthwiseConv2d, nn.Conv2d, nn.GELU)
 
@@ -22,7 +22,7 @@ def kernels_are_fused(x: Tensor, *modules: nn.Module) -> bool:
     Raises:
         ModelError: The settings ask for a backend that does not exist.
     """
-    if is_recorded(x) or are_watched(modules, _KINDS) or is_transformed(x):
+    if is_recorded(x) or is_transformed(x) or is_looked_at() or are_watched(modules, _KINDS):
         return False
     setting = requested_backend()
     if setting is None:

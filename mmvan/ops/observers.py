@@ -20,16 +20,21 @@ def is_recorded(x: Tensor | fx.Proxy) -> bool:
 
 
 def is_transformed(x: Tensor) -> bool:
-    """Whether more than the value and its gradient is asked for.
-
-    That is forward-mode differentiation, ``torch.func`` with ``vmap``, and dispatch modes, which
-    look at every operator: PyTorch's ``FlopCounterMode`` knows its own operators, not ours.
-    """
+    """Whether more than the value and its gradient is asked for: forward mode, vmap, torch.func."""
     if torch.compiler.is_compiling():
         return False
     functions = torch._C._are_functorch_transforms_active()
-    seen = is_in_torch_dispatch_mode(include_infra_modes=False)
-    return functions or seen or forward_ad.unpack_dual(x).tangent is not None
+    return functions or forward_ad.unpack_dual(x).tangent is not None
+
+
+def is_looked_at() -> bool:
+    """Whether a dispatch mode looks at every operator.
+
+    PyTorch's ``FlopCounterMode`` is one: it knows its own operators, not ours.
+    """
+    return not torch.compiler.is_compiling() and is_in_torch_dispatch_mode(
+        include_infra_modes=False
+    )
 
 
 def in_channels_last(x: Tensor) -> bool:
