@@ -107,8 +107,7 @@ def test_no_malformed_file_makes_it_fail(seed: int, tmp_path: Path) -> None:
         (tmp_path / "coco.json").write_bytes(case.content)
         try:
             content, done = read_any_unicode(tmp_path / "coco.json")
-        except DataError as error:
-            assert "not JSON" in str(error)
+        except DataError:  # one that is no JSON
             continue
         done += repair(content)
         repaired += bool(done)
