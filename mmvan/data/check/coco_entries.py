@@ -31,7 +31,7 @@ _LARGEST = 2**31  # PyTorch takes no larger whole numbers for what a box has
 _RLE_TEXT = re.compile("[0-o]*[0-O]|")
 _MISSING = object()
 Needed = Literal["always", "masks", "metric"]
-Ids = set[int | str]
+Ids = set[Any]
 
 
 class Faults(DataError):  # noqa: N818, because it collects them first

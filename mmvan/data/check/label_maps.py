@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.logging import print_log
-from PIL import ExifTags, Image
+from PIL import Image
 
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.check.sources import Source
+from mmvan.data.orientation import upright_size
 
 __all__ = [
     "Labels",
@@ -30,7 +31,6 @@ __all__ = [
 _MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 _MAX_LABEL = 255
 _MAX_THREADS = 8
-_TURNED_BY_90 = range(5, 9)  # EXIF orientations that swap width and height
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,6 @@ def _upright_size(path: Path) -> tuple[int, int] | None:
     """Width and height of an image as it is seen; None if it cannot be read."""
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED_BY_90
-            return (image.height, image.width) if turned else image.size
+            return upright_size(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

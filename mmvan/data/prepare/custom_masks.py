@@ -25,8 +25,8 @@ from mmvan.data.prepare.custom import (
     tell_left_out,
 )
 from mmvan.data.prepare.dataset import Options, decoding_problems
-from mmvan.data.prepare.labels import occurrence_problems
 from mmvan.data.prepare.images import LabelMap
+from mmvan.data.prepare.labels import occurrence_problems
 from mmvan.data.prepare.placing import Place, place
 from mmvan.errors import DataError
 

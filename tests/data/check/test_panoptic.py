@@ -122,7 +122,7 @@ def test_the_wrong_kind_of_file_is_told(
 @pytest.mark.parametrize(
     ("change", "message"),
     (
-        (lambda c: c["categories"][6].pop("isthing"), "has no isthing; expected 0 or 1 in a panoptic file"),
+        (lambda c: c["categories"][6].pop("isthing"), "has no isthing; expected 0 or 1"),
         (lambda c: c["annotations"][3].pop("image_id"), "annotations[3] has no image_id"),
         (
             lambda c: c["annotations"][3]["segments_info"][0].pop("bbox"),
