@@ -133,10 +133,10 @@ def test_before_the_first_iteration_the_first_is_saved(tmp_path: Path) -> None:
 
 def test_the_hook_that_can_save_at_once_is_asked(tmp_path: Path) -> None:
     class Saving(CheckpointHook):
-        def save_now(self, runner: Any) -> None:
-            calls.append(runner.iter)
+        def save_now(self, runner: Any, iterations: int | None = None) -> None:
+            calls.append(iterations)
 
-    calls: list[int] = []
+    calls: list[int | None] = []
     hooks = {"checkpoint": Saving(interval=5)}
     with pytest.raises(SystemExit):
         run(
@@ -144,7 +144,7 @@ def test_the_hook_that_can_save_at_once_is_asked(tmp_path: Path) -> None:
             name="asked",
             default_hooks=hooks,
         )
-    assert calls == [2]
+    assert calls == [3]
     assert not (tmp_path / "last_checkpoint").exists()
 
 
