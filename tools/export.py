@@ -38,6 +38,13 @@ def parse_args() -> argparse.Namespace:
     add("--batch", type=int, default=1, help="images per call, without --dynamic (default: 1)")
     add("--precision", choices=PRECISIONS, default="fp32")
     add("--calibrate", type=Path, metavar="DIR", help="images that set the ranges of int8")
+    add(
+        "--weight-bits",
+        type=int,
+        choices=(7, 8),
+        default=7,
+        help="of int8: 7 is right on every processor, 8 only on those with VNNI (default: 7)",
+    )
     add("--images", type=Path, metavar="DIR", help="images to compare on (default: drawn ones)")
     add(
         "--evaluate",
@@ -85,6 +92,7 @@ def request_of(args: argparse.Namespace) -> Request:
         images=args.images,
         calibrate=args.calibrate,
         evaluate=args.evaluate,
+        weight_bits=args.weight_bits,
         threads=args.threads,
     )
 

@@ -54,6 +54,7 @@ _COMPARED = 8
 # What a dynamic graph is traced with: a tracer takes sizes of 1 for constants, and the smallest
 # map, at stride 64, must not have one.
 _TRACED = (2, 3, 192, 256)
+_WITH_VNNI_ALONE = " (right on processors with VNNI alone)"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Request:
     images: Path | None = None
     calibrate: Path | None = None
     evaluate: int = 500
+    weight_bits: int = 7
     threads: int | None = None
 
 
@@ -211,8 +213,10 @@ class Export:
         first = next(iter(self._inputs()))[0]
         times = medians(files, first)
         said = [
+            f"int8: weights of {self.contract.weight_bits} bits per channel, activations of 8 per "
+            f"tensor{_WITH_VNNI_ALONE if self.contract.weight_bits == 8 else ''}",
             f"ms per call of {len(first)}: fp32 {times['fp32']:.1f}, int8 {times['int8']:.1f}, "
-            f"{times['fp32'] / times['int8']:.2f} times as fast"
+            f"{times['fp32'] / times['int8']:.2f} times as fast",
         ]
         return [*said, self._accuracies(files)]
 
@@ -275,6 +279,7 @@ def contract_of(
         config=request.config,
         checkpoint=request.checkpoint,
         version=__version__,
+        weight_bits=request.weight_bits if request.precision == "int8" else None,
     )
 
 

@@ -39,7 +39,7 @@ def test_every_format_holds_every_kind_of_model(
     asked = request(task, checkpoints[task], form, tmp_path, part=part, folded=True)
     (said,) = Export(asked).write()
     assert said.startswith(f"{asked.out}: max difference ")
-    assert ("top-1 agrees in 100.00%" in said) == (part == "whole")
+    assert ("labels agree with predict in 100.00%" in said) == (part == "whole")
     endings = {".xml", ".bin"} if form == "openvino" else {FORMATS[form].ending}
     assert {file.suffix for file in tmp_path.iterdir()} == endings
     runtime = open_runtime(asked.out, threads=1)
@@ -112,7 +112,9 @@ def test_int8_is_timed_and_evaluated(
         calibrate=folder,
         images=folder,
     )
-    difference, times, accuracy = Export(asked).write()
+    difference, scheme, times, accuracy = Export(asked).write()
+    assert scheme == "int8: weights of 7 bits per channel, activations of 8 per tensor"
+    assert open_runtime(asked.out, 1).contract.weight_bits == 7
     assert f"tolerance {TOLERANCES['int8']:g}" in difference
     assert times.startswith("ms per call of 1: fp32 ")
     assert accuracy.startswith("accuracy/top1: fp32 ")
@@ -123,6 +125,10 @@ def test_int8_is_timed_and_evaluated(
         inputs = [made.get(n.input[0]) for n in proto.graph.node if n.name in convolutions]
         assert len(inputs) == len(convolutions) == 4 + 4 * 8
         assert set(inputs) == {"DequantizeLinear"}
+        weights = [t for t in proto.graph.initializer if t.data_type == onnx.TensorProto.INT8]
+        values = [onnx.numpy_helper.to_array(t) for t in weights if len(t.dims) == 4]
+        assert len(values) == len(convolutions)
+        assert max(abs(v.astype(int)).max() for v in values) == 64
 
 
 @pytest.mark.slow

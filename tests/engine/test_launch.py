@@ -81,7 +81,8 @@ def test_a_hangup_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> N
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         launch.main()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would have it ignored here too.
+        launch.main()
     finally:
         signal.signal(signal.SIGHUP, previous)
-    launch.main()
     assert given == [["--signals-to-handle", "SIGTERM,SIGINT,SIGQUIT"], []]

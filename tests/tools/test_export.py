@@ -19,7 +19,7 @@ def test_export_then_infer(workplace: Workplace, classifier: Path, tmp_path: Pat
     export = (CLASSIFIER, classifier, "--format", "onnx", "--out", file, "--threads", "1")
     said = workplace.succeed("export.py", *export, "--fold", "--images", VAL)
     assert f"{file}: max difference " in said
-    assert "top-1 agrees in 100.00% of 8" in said
+    assert "labels agree with predict in 100.00% of 8" in said
 
     table = tmp_path / "results.csv"
     (workplace.root / VAL / "broken.jpg").write_bytes(b"no image")
