@@ -1,6 +1,7 @@
 """Settings for the whole suite."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from mmengine.registry import DefaultScope
 torch.set_num_threads(1)
 # Neither the tests nor the commands that they start measure operators, or use what was measured.
 os.environ["MMVAN_TUNE"] = "0"
+# A suite that a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
