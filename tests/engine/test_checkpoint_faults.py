@@ -23,7 +23,7 @@ from tests.engine.test_loops import make_runner
 LOOP = "mmvan.IterBasedTrainLoop"
 INTERVAL = 4  # The run saves behind iterations 4, 8, 12 and 15, and validates nothing.
 KEPT = 1
-STRIDE = 5  # Lines between two kills; 1 tries all of them, which takes minutes.
+STRIDE = 9  # Lines between two kills, of some 110; 1 tries all of them, which takes minutes.
 # Where a save is prepared, written, entered in the books, and older ones are removed.
 WATCHED = (
     storage.__file__,
