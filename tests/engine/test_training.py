@@ -51,7 +51,8 @@ def test_resume_from_a_file(cfg: Config, tmp_path: Path) -> None:
 
 
 def test_bare_resume_takes_the_latest(cfg: Config, tmp_path: Path) -> None:
-    file = checkpoint(tmp_path / "epoch_3.pth")
+    file = str(tmp_path / "epoch_3.pth")
+    torch.save({"meta": {"iter": 30}, "state_dict": {}}, file)
     (tmp_path / "last_checkpoint").write_text(file)
     cfg.load_from = "https://host/pretrained.pth"
     apply(cfg, "--resume")
