@@ -58,7 +58,8 @@ def refuse_output_norm(norm_cfg: Mapping[str, Any] | None) -> None:
     Raises:
         ModelError: It normalises over channels, as that of the stage outputs does.
     """
-    if norm_cfg and norm_cfg.get("type") in _OUTPUT_NORMS:
+    kind = (norm_cfg or {}).get("type")
+    if norm_cfg and getattr(kind, "__name__", kind) in _OUTPUT_NORMS:
         raise ModelError(
             f"norm_cfg={dict(norm_cfg)} is that of the stage outputs in mmpretrain's VAN. Here it "
             "is called out_norm_cfg; norm_cfg is that inside the stages, such as dict(type='BN')"

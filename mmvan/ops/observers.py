@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, fx, nn
 from torch.autograd import forward_ad
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -52,7 +53,7 @@ def are_watched(modules: Iterable[nn.Module], kinds: tuple[type[nn.Module], ...]
         kinds: What they are as they are built here. Another class, a subclass among them, may
             compute something else; so may a parametrization, a hook or a ``forward`` of its own.
     """
-    return any(
+    return _has_any_global_hook() or any(
         type(module) not in kinds
         or "parametrizations" in module._modules
         or "forward" in module.__dict__

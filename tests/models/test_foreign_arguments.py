@@ -32,8 +32,8 @@ def test_an_unknown_argument_is_named_with_the_closest() -> None:
         VAN(SMALL, drop_path=0.1)
 
 
-@pytest.mark.parametrize("kind", ("LN", "LN2d"))
-def test_mmpretrains_norm_of_the_outputs_is_named(kind: str) -> None:
+@pytest.mark.parametrize("kind", ("LN", "LN2d", torch.nn.LayerNorm))
+def test_mmpretrains_norm_of_the_outputs_is_named(kind: object) -> None:
     with pytest.raises(ModelError, match="Here it is called out_norm_cfg"):
         VAN(SMALL, norm_cfg={"type": kind})
 

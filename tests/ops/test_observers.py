@@ -150,5 +150,16 @@ def flops(model: nn.Module, backend: str, *, training: bool) -> int:
 @pytest.mark.parametrize("training", (False, True))
 def test_pytorchs_counter_sees_the_same_whatever_runs(training: bool) -> None:
     model = VAN(SMALL)
-    counts = {name: flops(model, name, training=training) for name in ("torch", "native")}
-    assert counts["native"] == counts["torch"] > 0
+    names = ("torch", "phase_split", "native")
+    counts = {name: flops(model, name, training=training) for name in names}
+    assert counts["phase_split"] == counts["native"] == counts["torch"] > 0
+
+
+def test_a_hook_on_all_modules_is_noticed() -> None:
+    x, conv = torch.rand(2, 16, 9, 9), DepthwiseConv2d(16, 5)
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert not kernels_are_fused(x, conv)
+    finally:
+        handle.remove()
+    assert kernels_are_fused(x, conv)
