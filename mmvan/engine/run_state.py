@@ -21,6 +21,9 @@ from mmvan.tune.hook import TuneHook
 
 # Counters of MMEngine's hooks that it forgets; other hooks may have `state_dict` themselves.
 _COUNTERS: Mapping[type, tuple[str, ...]] = {EarlyStoppingHook: ("wait_count", "best_score")}
+# Of DistributedDataParallel: whether the next forward pass sends the first process's buffers to the
+# others. It does not behind a batch whose gradients wait for more to be added.
+_SENDS_BUFFERS = "require_forward_param_sync"
 
 
 class RunState:
@@ -37,7 +40,11 @@ class RunState:
 
     def gather(self, runner: Runner) -> None:
         """Collect the state; every process calls it."""
-        own = {"buffers": _buffers(runner), "gradients": _gradients(_plain_model(runner))}
+        own = {
+            "buffers": _buffers(runner),
+            "gradients": _gradients(_plain_model(runner)),
+            "sends_buffers": getattr(runner.model, _SENDS_BUFFERS, None),
+        }
         states = {_name_of(hook): _hook_state(hook) for hook in runner.hooks}
         self.gathered = {
             "ranks": all_gather_object(own) if get_world_size() > 1 else [own],
@@ -82,6 +89,8 @@ class RunState:
         own = loaded["ranks"][get_rank()]
         for module, buffers in zip(_modules(runner), own["buffers"], strict=False):
             _copy(dict(module.named_buffers()), buffers)
+        if own.get("sends_buffers") is not None and hasattr(runner.model, _SENDS_BUFFERS):
+            setattr(runner.model, _SENDS_BUFFERS, own["sends_buffers"])
         parameters = dict(_plain_model(runner).named_parameters())
         for name, gradient in own["gradients"].items():
             parameters[name].grad = gradient.to(parameters[name].device)
