@@ -1,7 +1,8 @@
-"""A record of the operators that PyTorch ran."""
+"""Records of what PyTorch ran."""
 
 from typing import Any
 
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -21,3 +22,14 @@ class Operators(TorchDispatchMode):
     ) -> Any:
         self.calls.append((func, args))
         return func(*args, **kwargs or {})
+
+
+def functions_of(out: Tensor) -> set[str]:
+    """Names of all that a result was made by, as far as it has gradients."""
+    waiting, seen = [out.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [function for function, _ in node.next_functions]
+    return {node.name() for node in seen}

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmvan import VAN
 from mmvan.ops import BACKENDS, DepthwiseConv2d, use_backend
 from mmvan.ops.fusion import kernels_are_fused
+from tests.models.operators import functions_of
 
 SMALL = {"embed_dims": [16, 32, 48, 64], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
 CPU_BACKENDS = [name for name in BACKENDS if name != "triton"]
@@ -100,17 +101,6 @@ def test_a_gradient_has_a_gradient() -> None:
         penalties.append(model.stages[0].embed.proj.weight.grad.double().clone())
     assert ["mmvan" in text for text in names] == [False, True]
     torch.testing.assert_close(*penalties, rtol=1e-3, atol=1e-5)
-
-
-def functions_of(out: Tensor) -> set[str]:
-    """Names of all that a result was made by, as far as it has gradients."""
-    waiting, seen = [out.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            waiting += [function for function, _ in node.next_functions]
-    return {node.name() for node in seen}
 
 
 @pytest.mark.parametrize("options", ({}, {"channels_last": True}, {"with_cp": "lean"}))

@@ -25,6 +25,7 @@ WIDTH, HEIGHT = 40, 32
 def instances(images: list[dict[str, Any]]) -> bytes:
     """An object of every class in the first image, so that all can be trained on."""
     annotation = {"bbox": [0, 0, 8, 8], "area": 64, "iscrowd": 0, "image_id": images[0]["id"]}
+    annotation["segmentation"] = [[0, 0, 8, 0, 8, 8, 0, 8]]
     annotations = [
         {**annotation, "id": number, "category_id": number} for number in range(1, len(THINGS) + 1)
     ]
