@@ -136,7 +136,7 @@ def test_what_is_wrong_is_told_at_once(downloads: Path, tmp_path: Path) -> None:
     file = tmp_path / "annotations/instances_train2017.json"
     content = json.loads(file.read_text())
     content["images"].append({**content["images"][0], "id": 3, "file_name": "none.jpg"})
-    content["annotations"].append({**content["annotations"][0], "image_id": 4})
+    content["annotations"].append({**content["annotations"][0], "id": 99, "image_id": 4})
     file.write_text(json.dumps(content))
     text = refusal(Options(tmp_path))
     for expected in (
