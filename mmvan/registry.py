@@ -51,6 +51,7 @@ HOOKS = Registry(
         "mmvan.engine.checkpoint_hook",
         "mmvan.engine.compilation",
         "mmvan.engine.nan_guard",
+        "mmvan.engine.schedule_hook",
         "mmvan.engine.signal_hook",
         "mmvan.tune.hook",
     ],

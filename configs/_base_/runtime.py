@@ -8,6 +8,7 @@ default_hooks = dict(
     checkpoint=dict(type="mmvan.CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     adapt_checkpoint=dict(type="mmvan.AdaptCheckpointHook"),
+    resumed_schedule=dict(type="mmvan.ResumedScheduleHook"),
 )
 custom_hooks = [
     # Averages BatchNorm's statistics over the processes before they are saved or evaluated with.
