@@ -1,5 +1,6 @@
 """The hook that tells what a resumed run's schedule is, when the config now has another one."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -106,11 +107,14 @@ def _take_from_config(runner: Runner, checkpoint: dict[str, Any]) -> None:
     meta = checkpoint["meta"]
     schedulers = list(_schedulers(runner))
     length = meta["iter"] // meta["epoch"] if meta["epoch"] else 0
-    for iteration in range(1, meta["iter"] + 1):
-        ends_epoch = length and iteration % length == 0 and iteration // length <= meta["epoch"]
-        for scheduler in schedulers:
-            if not scheduler.by_epoch or ends_epoch:
-                scheduler.step()
+    with warnings.catch_warnings():
+        # The optimizer that steps before the schedulers is the checkpoint's.
+        warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
+        for iteration in range(1, meta["iter"] + 1):
+            ends_epoch = length and iteration % length == 0 and iteration // length <= meta["epoch"]
+            for scheduler in schedulers:
+                if not scheduler.by_epoch or ends_epoch:
+                    scheduler.step()
     del checkpoint["param_schedulers"]
     for group, before in _groups(runner, checkpoint):
         for key in {*_RATES, *(f"initial_{name}" for name in _RATES)} & group.keys():
