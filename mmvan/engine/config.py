@@ -1,7 +1,6 @@
 """Loading a config for one of the three tasks, and refusing what would be silently ignored."""
 
 import importlib.util
-import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,22 +8,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.data.check.detection import ALLOW_EMPTY
+from mmvan.config_check.spelling import known_keys
 from mmvan.errors import ConfigError, did_you_mean
 
 TASKS = {"mmpretrain": "classification", "mmdet": "detection", "mmseg": "segmentation"}
-# Keys that MMEngine, its libraries or mmvan read from a config besides the Runner's arguments.
-_OTHER_KEYS = (
-    ALLOW_EMPTY,
-    "auto_scale_lr",
-    "compile",
-    "custom_imports",
-    "find_unused_parameters",
-    "runner_type",
-    "sync_bn",
-    "tta_model",
-    "tta_pipeline",
-)
 
 
 def load_config(
@@ -82,9 +69,8 @@ def _read(path: str) -> Config:
         raise ConfigError(f"config {path} {kind}; expected a config file (.py).{hint}")
     try:
         return Config.fromfile(path)
-    except (SyntaxError, ImportError, OSError, KeyError) as error:
-        reason = str(error).strip() or type(error).__name__
-        raise ConfigError(f"config {path} cannot be read: {reason}") from error
+    except Exception as error:  # It may be any Python.
+        raise ConfigError(f"config {path} cannot be read: {_reason(error)}") from error
 
 
 def _configs_near(path: Path) -> Iterator[str]:
@@ -131,14 +117,14 @@ def _merge(cfg: Config, overrides: Mapping[str, Any], option: str) -> None:
         _check_key(cfg, key, option)
     try:
         cfg.merge_from_dict(dict(overrides))
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"{option} does not fit the config: {error.args[0]}") from error
+    except Exception as error:  # MMEngine's own differ by what stands where the value should go.
+        raise ConfigError(f"{option} does not fit the config: {_reason(error)}") from error
 
 
 def _check_key(cfg: Config, key: str, option: str) -> None:
     """Refuse a key that no part of the config would ever read, most often a misspelt one."""
     first, *rest = key.split(".")
-    known = {*cfg.keys(), *_runner_arguments(), *_OTHER_KEYS}
+    known = {*cfg.keys(), *known_keys()}
     if first not in known:
         raise ConfigError(
             f"{option} {key}: the config has no {first!r}.{did_you_mean(first, known)}"
@@ -154,7 +140,6 @@ def _check_key(cfg: Config, key: str, option: str) -> None:
         node = node.get(part)
 
 
-def _runner_arguments() -> list[str]:
-    from mmengine.runner import Runner
-
-    return list(inspect.signature(Runner.__init__).parameters)[1:]
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
