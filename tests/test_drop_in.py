@@ -1,4 +1,4 @@
-"""The README's configs: each library's own config file, with the backbone replaced and no more."""
+"""The configs of docs/use_in_your_config.md: each library's own, with the backbone replaced."""
 
 import re
 from pathlib import Path
@@ -15,10 +15,10 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mmvan import VAN
 from mmvan.engine.processes import use_plain_batch_norm
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "use_in_your_config.md").read_text()
 SNIPPETS = {
     match["library"]: match[0]
-    for match in re.finditer(r'_base_ = "(?P<library>mm\w+)::.*?(?=```)', README, re.DOTALL)
+    for match in re.finditer(r'_base_ = "(?P<library>mm\w+)::.*?(?=```)', PAGE, re.DOTALL)
 }
 SIZE = (64, 64)
 

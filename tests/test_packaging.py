@@ -1,5 +1,6 @@
 """What the distributions contain, and that `mim` finds it however the package is installed."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,10 @@ print(*recursively_find(root, sys.argv[1], followlinks=True))
 def run(*command: object, cwd: Path) -> str:
     """Runs a command and returns what it prints; its errors are shown when it fails."""
     arguments = [str(argument) for argument in command]
-    result = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=False)
+    wide = {**os.environ, "COLUMNS": "1000"}  # Help is not wrapped.
+    result = subprocess.run(
+        arguments, cwd=cwd, capture_output=True, text=True, check=False, env=wide
+    )
     assert result.returncode == 0, f"{arguments}:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     return result.stdout
 
@@ -124,6 +128,8 @@ def test_mim_finds_tools_and_configs(
     assert train.parent.is_symlink() is (kind == "editable")
     help_text = run(environment, train, "--help", cwd=tmp_path)
     assert "--launcher" in help_text
+    command = run(environment.with_name("mmvan"), "train", "--help", cwd=tmp_path)
+    assert command == help_text.replace("usage: train.py", "usage: mmvan train")
 
 
 def test_an_installed_package_knows_its_models(

@@ -6,10 +6,10 @@ from pathlib import Path
 from mmvan.engine.errors import run_command
 from mmvan.errors import ConfigError
 from mmvan.zoo.catalogue import named_models
-from mmvan.zoo.tables import replace_section, summary_tables, weights_tables
+from mmvan.zoo.tables import overview_table, replace_section, zoo_tables
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = {"README.md": summary_tables, "docs/model_zoo.md": weights_tables}
+PAGES = {"README.md": overview_table, "docs/model_zoo.md": zoo_tables}
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmvan.checkpoint.schemes import use_safe_loaders
 from mmvan.data.check import check_datasets
 from mmvan.engine.batch import batch_of, describe_batch, divide_base_batch, loader_batch_size
 from mmvan.engine.config import task_of
-from mmvan.engine.device import DEVICES, check_gpu_count
+from mmvan.engine.device import check_gpu_count
+from mmvan.engine.options import add_cfg_options, add_device
 from mmvan.engine.processes import (
     LAUNCHERS,
     Processes,
@@ -29,15 +30,8 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("config", help="config file")
     add("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config name>)")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="settings that override the config's, such as train_dataloader.batch_size=4 or "
-        "key='[(a,b),(c,d)]'",
-    )
-    add("--device", choices=DEVICES, default="auto", help="auto takes a GPU where there is one")
+    add_cfg_options(parser)
+    add_device(parser)
     add("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
     add(
         "--no-tune",

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmvan.engine.options import as_sentence
 from mmvan.errors import ConfigError, did_you_mean
 from mmvan.leaderboard.audit import FAILURES, audit, make_table, summarise
 from mmvan.leaderboard.output import make_folder, versions, write_table
@@ -16,7 +17,7 @@ from mmvan.location import config_dir
 def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command and its options."""
     text = "count parameters and FLOPs of every config and compare them with the published ones"
-    parser = commands.add_parser("audit", help=text, description=text)
+    parser = commands.add_parser("audit", help=text, description=as_sentence(text))
     add = parser.add_argument
     add("--out", type=Path, default=Path("work_dirs/audit"), help="folder for the table's files")
     add("--configs", type=Path, help="folder of the configs (default: the installed ones)")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mmvan.engine.options import as_sentence
 from mmvan.errors import ConfigError, UserError
 from mmvan.leaderboard.evaluate import Settings, evaluate
 from mmvan.leaderboard.output import hardware, make_folder, versions, write_table
@@ -21,7 +22,7 @@ TOLERANCE = 0.1
 def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command and its options."""
     text = "evaluate published weights and compare the scores with the published ones"
-    parser = commands.add_parser("run", help=text, description=text)
+    parser = commands.add_parser("run", help=text, description=as_sentence(text))
     add = parser.add_argument
     add("--task", choices=(*TASKS, "all"), default="all", help="only models of this task")
     add("--models", nargs="+", default=[], metavar="NAME", help="only these models")

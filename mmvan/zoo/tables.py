@@ -2,15 +2,60 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from mmvan.zoo.catalogue import NamedModel, Weights, split_metric
 
 BEGIN = "<!-- models: begin (made by tools/model_tables.py) -->"
 END = "<!-- models: end -->"
+# Sizes as configs are named by them, and as the paper does.
+SIZES = {"t": "t: B0", "s": "s: B1", "b": "b: B2", "l": "l: B3", "h": "h: B4"} | {
+    "b5": "b5: B5",
+    "b6": "b6: B6",
+}
+_ABLATIONS = ("in1k_without", "in1k_kernel", "in1k_attention_by", "in1k_with_")
 _SHORT_NAMES = {"Top 1 Accuracy": "top-1", "Top 5 Accuracy": "top-5"}
 # Who measured a result, as the metafiles label it; the paper's have another label or none.
 _MEASURERS = ("mmpretrain", "mmseg")
 _EMPTY = "-"
+
+
+def overview_table(models: Iterable[NamedModel], root: str) -> str:
+    """One table of all tasks: a row for each recipe, a column for each size, the paper's results.
+
+    Args:
+        models: The models, those of one task and of one config in sequence.
+        root: Relative path from the page to the folder of the configs' folder, ``""`` or ``../``.
+
+    Returns:
+        str: Markdown.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for model in models:
+        _, size, recipe = Path(model.config).stem.split("_", 2)
+        if not model.is_default or recipe.startswith(_ABLATIONS):
+            continue
+        training = f"`{recipe}`: {model.training_data[-1]}"
+        empty = {"recipe": training, **dict.fromkeys(SIZES.values(), "")}
+        row = rows.setdefault((model.task, recipe), empty)
+        result = _results(model.metrics, by=None) or "config"
+        row[SIZES[size]] = f"[{result}]({root}{model.config})"
+    return _table(list(rows.values()))
+
+
+def zoo_tables(models: Iterable[NamedModel], root: str) -> str:
+    """What was published about each config, and every file of weights.
+
+    Args:
+        models: As those of :func:`summary_tables`.
+        root: As that of :func:`summary_tables`.
+
+    Returns:
+        str: Markdown, with headings.
+    """
+    listed = list(models)
+    results, files = summary_tables(listed, root), weights_tables(listed, root)
+    return f"## Published results\n\n{results}\n\n{files}"
 
 
 def summary_tables(models: Iterable[NamedModel], root: str) -> str:
@@ -45,7 +90,7 @@ def weights_tables(models: Iterable[NamedModel], root: str) -> str:
     sections = []
     for task, of_task in groupby(models, lambda model: model.task):
         listed = list(of_task)
-        sections.append(f"## {task.capitalize()}")
+        sections.append(f"## Files: {task}")
         sections.append(_table([_weights_row(model, root) for model in listed]))
         sections += _doubts(listed)
     return "\n\n".join(sections)

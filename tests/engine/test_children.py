@@ -75,10 +75,9 @@ def test_sigterm_leaves_the_blocks_of_a_command_line() -> None:
 
 @pytest.mark.parametrize(("number", "status"), ((signal.SIGTERM, 143), (signal.SIGINT, -2)))
 def test_a_signal_to_the_demo_ends_what_it_runs(number: int, status: int, tmp_path: Path) -> None:
-    tools = Path(__file__).parents[2] / "tools"
     code = (
-        f"import sys; sys.path.insert(0, {str(tools)!r}); import demo; from pathlib import Path\n"
-        f"demo.end_on_sigterm(); demo.run({FAMILY!r}, Path({str(tmp_path / 'log')!r}))"
+        "from mmvan.cli import demo; from pathlib import Path\n"
+        f"demo.end_on_sigterm(); demo.run_logged({FAMILY!r}, Path({str(tmp_path / 'log')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     log, deadline = tmp_path / "log", time.monotonic() + 60

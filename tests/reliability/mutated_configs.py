@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from mmvan.cli import train
 from mmvan.data.sample import prepare
 from mmvan.errors import UserError
 from mmvan.location import config_dir
@@ -256,11 +257,11 @@ class Outcome(NamedTuple):
     names_key: bool
 
 
-def outcome(train: Callable[[Path], None], file: Path, mutation: Mutation) -> Outcome:
+def outcome(file: Path, mutation: Mutation) -> Outcome:
     """Train with a config file, and see how it ends."""
     start = time.perf_counter()
     try:
-        train(file)
+        train_with(file)
     except UserError as error:
         text, end = str(error), "refused"
     except Exception:
@@ -276,7 +277,7 @@ def outcome(train: Callable[[Path], None], file: Path, mutation: Mutation) -> Ou
     return Outcome(end, time.perf_counter() - start, text, named)
 
 
-def run_all(train: Callable[[Path], None], root: Path, count: int, seed: int) -> Iterator[Any]:
+def run_all(root: Path, count: int, seed: int) -> Iterator[Any]:
     """Mutate the configs of all tasks in turn.
 
     Yields:
@@ -290,14 +291,14 @@ def run_all(train: Callable[[Path], None], root: Path, count: int, seed: int) ->
         mutation = planned[task][number // len(configs)]
         file = root / f"{task}_{number}.py"
         Config(apply(configs[task], mutation)).dump(file)
-        yield task, mutation, outcome(train, file, mutation)
+        yield task, mutation, outcome(file, mutation)
 
 
-def train_in_process(file: Path) -> None:
+def train_with(file: Path) -> None:
     """What ``tools/train.py`` does, without its handling of errors."""
-    from mmvan.cli import train
-
-    train.main([str(file), "--no-tune", "--seed", "0"])
+    parser = argparse.ArgumentParser()
+    train.add_options(parser)
+    train.run(parser.parse_args([str(file), "--no-tune", "--seed", "0"]))
 
 
 def main() -> None:
@@ -310,9 +311,7 @@ def main() -> None:
     slowest, faults = 0.0, []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for task, mutation, result in run_all(
-            train_in_process, Path(folder), args.count, args.seed
-        ):
+        for task, mutation, result in run_all(Path(folder), args.count, args.seed):
             counts[mutation.kind, result.end] += 1
             if result.end == "refused":
                 slowest = max(slowest, result.seconds)

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from mmvan.zoo.catalogue import named_models
-from mmvan.zoo.tables import BEGIN, END, replace_section, summary_tables, weights_tables
+from mmvan.zoo.tables import (
+    BEGIN,
+    END,
+    overview_table,
+    replace_section,
+    summary_tables,
+    weights_tables,
+    zoo_tables,
+)
 from tests.configs.zoo import CONFIGS
 
 PROJECT = CONFIGS.parent
@@ -24,14 +32,29 @@ def count_rows(tables: str) -> int:
 @pytest.mark.parametrize(
     ("page", "expected"),
     (
-        ("README.md", summary_tables(MODELS, "")),
-        ("docs/model_zoo.md", weights_tables(MODELS, "../")),
+        ("README.md", overview_table(MODELS, "")),
+        ("docs/model_zoo.md", zoo_tables(MODELS, "../")),
     ),
 )
 def test_the_page_is_as_the_metafiles_say(page: str, expected: str) -> None:
     text = (PROJECT / page).read_text()
     assert expected in text, "run tools/model_tables.py"
     assert replace_section(text, expected) == text
+
+
+def test_the_overview_has_a_row_for_each_recipe_and_a_column_for_each_size() -> None:
+    lines = overview_table(MODELS, "").splitlines()
+    assert lines[0] == "| recipe | t: B0 | s: B1 | b: B2 | l: B3 | h: B4 | b5: B5 | b6: B6 |"
+    found = [line for line in lines if line.startswith("| `maskrcnn`: COCO |")]
+    assert len(found) == 1
+    cells = found[0].strip("| ").split(" | ")
+    assert cells[3] == "[box AP 46.4, mask AP 41.8](configs/detection/van_b_maskrcnn.py)"
+    assert cells[5:] == ["-"] * 3
+    table = "\n".join(lines)
+    linked = {model.config for model in MODELS if f"]({model.config})" in table}
+    left_out = {model.config for model in MODELS} - linked
+    assert len(linked) == table.count("](configs/") == 43
+    assert all("van_t_in1k_" in config for config in left_out), left_out  # the ablations
 
 
 def test_the_summary_has_one_row_for_each_config() -> None:

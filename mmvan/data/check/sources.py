@@ -203,7 +203,7 @@ def advice(path: str) -> str:
     if "sample" in Path(path).parts:
         return "make the sample data: python tools/prepare_sample_data.py"
     return (
-        "put the dataset there (python tools/prepare_dataset.py does; README, section Data), or "
+        "put the dataset there (python tools/prepare_dataset.py does; docs/data.md), or "
         "name its place with --cfg-options and the key above"
     )
 

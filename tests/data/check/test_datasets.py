@@ -39,7 +39,7 @@ def test_missing_root_names_key_path_neighbours_and_remedy(
     assert f"1. train_dataloader.dataset.data_root: {folder}\n" in text
     assert f"no such directory; {own_root} has {folder.name}_old" in text
     assert "expected: the directory of the dataset" in text
-    advice = "put the dataset there (python tools/prepare_dataset.py does; README, section Data)"
+    advice = "put the dataset there (python tools/prepare_dataset.py does; docs/data.md)"
     assert advice in text
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
-import prepare_dataset
 import pytest
 
+from mmvan.cli import prepare
+from mmvan.cli.main import make_parser
 from mmvan.data.sample import SAMPLE_SEGMENTS
 from mmvan.errors import DataError
 from tests.tools.workplace import Workplace
@@ -65,22 +65,21 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
 
 
 def refusal(command: pytest.MonkeyPatch, *arguments: str) -> str:
-    command.setattr(sys, "argv", ["prepare_dataset.py", *arguments])
     with pytest.raises(DataError) as caught:
-        prepare_dataset.main()
+        prepare.run(make_parser("prepare").parse_args(arguments))
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", prepare_dataset.DATA_SETS)
+@pytest.mark.parametrize("name", prepare.DATA_SETS)
 def test_without_anything_it_says_what_to_get(command: pytest.MonkeyPatch, name: str) -> None:
-    data = prepare_dataset.DATA_SETS[name]
+    data = prepare.DATA_SETS[name]
     text = refusal(command, name)
     assert text.startswith(f"--target {data.target}: no such folder; ")
     assert text.endswith(data.needs)
 
 
 def test_there_are_all_data_sets() -> None:
-    assert list(prepare_dataset.DATA_SETS) == ["imagenet", "coco", "ade20k", "cub200", "camvid"]
+    assert list(prepare.DATA_SETS) == ["imagenet", "coco", "ade20k", "cub200", "camvid"]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
-import demo
 import pytest
-from demo import TASKS, Demo, begin, do, report
 from mmengine.config import Config, DictAction
+
+from mmvan.cli import demo
+from mmvan.cli.demo import TASKS, Demo, begin, do, report
+from mmvan.cli.main import make_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +67,7 @@ def test_a_training_goes_on_with_what_is_there(
     short: Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(demo, "run", lambda command, log: commands.append(command))
+    monkeypatch.setattr(demo, "run_logged", lambda command, log: commands.append(command))
     demo.train(TASKS[0], short)
     command = commands[0]
     assert command[command.index("--work-dir") + 1] == str(short.out / "van_t_in1k_sample")
@@ -84,12 +86,11 @@ def test_the_goal_is_that_of_the_length(short: Demo, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("fresh", (False, True))
 def test_it_says_how_long_it_takes_and_begins_anew_if_asked(
-    fresh: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    fresh: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["demo.py", "--out", str(tmp_path / "out"), *(["--fresh"] if fresh else [])]
-    monkeypatch.setattr("sys.argv", arguments)
+    arguments = ["--out", str(tmp_path / "out"), *(["--fresh"] if fresh else [])]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "classification_done.json").touch()
-    made = begin(demo.parse_args())
+    made = begin(make_parser("demo").parse_args(arguments))
     assert (made.out / "classification_done.json").exists() is not fresh
     assert "This takes about 6 minutes on two CPU cores" in capsys.readouterr().out

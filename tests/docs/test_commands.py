@@ -1,0 +1,222 @@
+"""Every command of README.md and docs is run on sample data, or is in a list with its reason."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from mmvan.cli.main import COMMANDS, make_parser
+from tests.docs.commands import (
+    PAGES,
+    PROJECT,
+    Command,
+    commands_in_blocks,
+    commands_in_lines,
+    faults,
+    option_names,
+    options_in_lines,
+    resolve,
+)
+
+SECONDS = 300
+NOT_RUN = {
+    "installs or builds": (
+        ". .venv/bin/activate",
+        "make setup*",
+        "python3 tools/setup_env.py *",
+        "*pip install *",
+    ),
+    "is what CI runs": ("make demo*", "make test*", "make lint", ".ci/run", "mmvan doctor"),
+    "needs docker": ("docker *",),
+    "needs an administrator, or another system": (
+        *("debootstrap *", "mount *", "umount *", "chroot *", "cp /etc/*", "git archive *"),
+    ),
+    "needs ImageNet, COCO, ADE20K or data of the reader's": (
+        "tools/dist_train.sh configs/*",
+        "*RANK=* tools/dist_train.sh *",
+        "RDZV_ENDPOINT=* tools/dist_train.sh *",
+        "tools/dist_train.sh data/pets/*",
+        "tools/dist_train.sh CONFIG 8 --resume",
+        "python tools/prepare_dataset.py imagenet *",
+        "python tools/prepare_dataset.py coco*",
+        "* prepare* custom --source ~/*",
+        "mmvan convert *",
+        "mmvan publish *",
+    ),
+    "needs Slurm": ("GPUS_PER_NODE=* tools/slurm_train.sh *",),
+    "needs published weights": (
+        *("mmvan infer van_b_in1k *", "mmvan infer van_b_fpn *", "mmvan visualize attention van_*"),
+        *("mmvan visualize erf van_*", "mmvan visualize features van_*"),
+    ),
+    "needs a GPU": ("trtexec *",),
+    "needs MMDeploy, which pip installs only without its dependencies; tests/deploy has it": (
+        "mmvan export * --part whole *",
+        "mmvan infer-exported van_t_maskrcnn.onnx *",
+    ),
+    "needs grad-cam": ("mmvan visualize cam *",),
+    "needs an hour; tests/configs/test_recipes_options.py builds each": (
+        "python tools/train.py configs/*_in1k.py *",
+        "python tools/train.py configs/segmentation/van_?_*.py *",
+    ),
+    "takes minutes; the suite runs its parts": (
+        *("python benchmarks/parity.py *",),
+        "python -m mmvan.leaderboard audit",
+        "mmvan export * --precision int8 *",
+    ),
+    "measures for two minutes": ("mmvan tune *",),
+}
+# What makes a documented command short: a few images, one step.
+SHORT = {
+    "sample-data": ("--size", "4", "2"),
+    "segmentation": ("--cfg-options", "train_cfg.max_iters=2", "train_cfg.val_interval=2"),
+}
+# What a reader puts in the place of these words.
+CLASSIFIER = "configs/classification/van_t_in1k_sample.py"
+VALUES = {
+    "CONFIG": CLASSIFIER,
+    "CHECKPOINT": "work_dirs/van_t_in1k_sample/epoch_12.pth",
+    "IMAGES": "data/sample/imagenet/val",
+    "van_b_in1k.xml": "van_t_in1k_sample.xml",
+    "configs/detection/van_t_maskrcnn.py": "configs/detection/van_t_maskrcnn_sample.py",
+}
+DETECTOR = {"CHECKPOINT": "work_dirs/van_t_maskrcnn_sample/epoch_2.pth"}
+# Pages whose examples are of a model that another page trains.
+TRAINED_FIRST = ("getting_started.md",)
+
+
+def name_of(page: Path) -> str:
+    return page.name
+
+
+def reasons(command: Command) -> list[str]:
+    """Why a command is not run; nothing if it is."""
+    return [
+        reason
+        for reason, patterns in NOT_RUN.items()
+        if any(fnmatchcase(command.text, pattern) for pattern in patterns)
+    ]
+
+
+def to_run() -> dict[Path, list[Command]]:
+    """The commands of each page that are run, in order."""
+    found = {
+        page: [each for each in commands_in_blocks(page) if not reasons(each)] for page in PAGES
+    }
+    return {page: commands for page, commands in found.items() if commands}
+
+
+class Place:
+    """A folder with links to what a clone has, where the commands are run one after another."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in ("configs", "tools", "benchmarks", "mmvan"):
+            (root / name).symlink_to(PROJECT / name)
+        programs = root / "programs"
+        programs.mkdir()
+        self._link(programs / "mmvan", f'exec "{sys.executable}" -m mmvan "$@"')
+        for name in ("python", "python3"):
+            self._link(programs / name, f'exec "{sys.executable}" "$@"')
+        own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+        own["CUDA_VISIBLE_DEVICES"] = "-1"
+        self.environment = {**os.environ, **own, "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def run(self, command: Command) -> str:
+        """Run a command; return what it printed if it failed, else nothing."""
+        words = self._fill(command)
+        done = subprocess.run(
+            words,
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+        if not done.returncode:
+            return ""
+        return f"$ {' '.join(words)}\nstatus {done.returncode}\n{done.stderr[-2000:]}"
+
+    def _fill(self, command: Command) -> list[str]:
+        """The words, with values for placeholders, and short."""
+        detector = any("configs/detection" in word for word in command.words)
+        values = {**VALUES, **(DETECTOR if detector else {})}
+        words = [values.get(word, word) for word in command.words]
+        name, _ = resolve(command.words)
+        if name == "sample-data":
+            words += SHORT[name]
+        if name == "train" and any("configs/segmentation" in word for word in words):
+            words += SHORT["segmentation"]
+        return words
+
+    @staticmethod
+    def _link(file: Path, body: str) -> None:
+        file.write_text(f"#!/bin/sh\n{body}\n")
+        file.chmod(0o755)
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A folder in which the first page has been followed to its end."""
+    place = Place(tmp_path_factory.mktemp("documented"))
+    for name in TRAINED_FIRST:
+        for command in to_run()[PROJECT / "docs" / name]:
+            told = place.run(command)
+            assert not told, told
+    return place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_a_command_names_exists(page: Path) -> None:
+    found = [(each.text, faults(each, whole=True)) for each in commands_in_blocks(page)]
+    found += [(each.text, faults(each, whole=False)) for each in commands_in_lines(page)]
+    assert [each for each in found if each[1]] == []
+
+
+def test_options_without_a_command_exist() -> None:
+    scripts = {"--ops", "--help", "--fresh", "--full", "--torch"}
+    known = scripts.union(*(option_names(make_parser(name)) for name in COMMANDS))
+    named = {(page.name, option) for page in PAGES for option in options_in_lines(page)}
+    # Of pip, docker and srun.
+    foreign = {"--no-build-isolation", "--gres", "--gpu-bind", "--ipc", "--no-deps"}
+    assert [each for each in sorted(named) if each[1] not in known | foreign] == []
+    assert len(named) > 50
+
+
+def test_every_reason_is_needed_and_none_contradicts() -> None:
+    commands = [each for page in PAGES for each in commands_in_blocks(page)]
+    used = {pattern for pattern in every_pattern() if any_matches(pattern, commands)}
+    assert set(every_pattern()) - used == set()
+    assert [each.text for each in commands if len(reasons(each)) > 1] == []
+
+
+def every_pattern() -> Iterator[str]:
+    for patterns in NOT_RUN.values():
+        yield from patterns
+
+
+def any_matches(pattern: str, commands: list[Command]) -> bool:
+    return any(fnmatchcase(each.text, pattern) for each in commands)
+
+
+def test_most_commands_of_the_first_pages_are_run() -> None:
+    """The number says how much of the documentation this test covers."""
+    commands = [each for page in PAGES for each in commands_in_blocks(page)]
+    run = [each for each in commands if not reasons(each)]
+    assert len(commands) > 90
+    assert len(run) > 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", to_run(), ids=name_of)
+def test_the_commands_of_a_page_run(page: Path, place: Place) -> None:
+    if page.name in TRAINED_FIRST:
+        return  # by the fixture, which would have failed
+    for command in to_run()[page]:
+        told = place.run(command)
+        assert not told, told
