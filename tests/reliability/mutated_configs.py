@@ -1,11 +1,10 @@
 """Mutates sound configs, and trains with each: it must run, or end with the key at fault.
 
-``python -m tests.reliability.mutated_configs --count 500`` prints how many of each kind ended how.
+``python tests/reliability/mutated_configs.py --count 500`` prints how many of each kind ended how.
 """
 
 import argparse
 import copy
-import json
 import os
 import random
 import sys
@@ -85,7 +84,6 @@ def _sample(name: str, **changes: Any) -> Config:
     cfg = Config.fromfile(config_dir() / f"{name}_sample.py")
     cfg.merge_from_dict(
         {
-            "model.backbone.arch": ARCH,
             "model.backbone.init_cfg": None,
             "train_dataloader.num_workers": 0,
             "train_dataloader.persistent_workers": False,
@@ -95,6 +93,7 @@ def _sample(name: str, **changes: Any) -> Config:
             **changes,
         }
     )
+    cfg.model.backbone.arch = ARCH
     return cfg
 
 
@@ -231,9 +230,8 @@ def apply(config: Mapping[str, Any], mutation: Mutation) -> dict[str, Any]:
         node = node[part]
     last = mutation.path[-1]
     if mutation.kind == "misspelt key":
-        name, value = mutation.value
-        del node[name]
-        node[last] = value
+        name, _ = mutation.value
+        node[last] = node.pop(name)
     elif mutation.value == DELETED:
         del node[last]
     else:
@@ -264,7 +262,7 @@ def outcome(file: Path, mutation: Mutation) -> Outcome:
         train_with(file)
     except UserError as error:
         text, end = str(error), "refused"
-    except Exception:
+    except Exception:  # noqa: BLE001  # Any of them is what is looked for.
         text, end = traceback.format_exc(), "died"
     else:
         text, end = "", "trained"
@@ -317,8 +315,8 @@ def main() -> None:
                 slowest = max(slowest, result.seconds)
             if result.end == "died" or (result.end == "refused" and not result.names_key):
                 faults.append((task, mutation, result))
-                print(json.dumps([task, mutation.kind, mutation.key, str(mutation.value)[:80]]))
-                print(result.end, result.text[-1500:], flush=True)
+                change = f"{task}: {mutation.kind} {mutation.key} {str(mutation.value)[:80]!r}"
+                print(f"{result.end.upper()} {change}\n{result.text[-1500:]}\n", flush=True)
     print(f"{sum(counts.values())} mutated configs; the slowest refusal took {slowest:.1f} s")
     for kind in sorted({kind for kind, _ in counts}):
         ends = {end: counts[kind, end] for end in ("refused", "trained", "died")}
