@@ -4,7 +4,7 @@ import argparse
 
 from mmvan.checkpoint.trust import trust_pickles
 from mmvan.config_check import check_config
-from mmvan.config_check.building import naming_keys
+from mmvan.config_check.naming import naming_keys
 from mmvan.engine.config import load_config
 from mmvan.engine.determinism import finish_determinism
 from mmvan.engine.device import choose_device

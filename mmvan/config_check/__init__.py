@@ -10,6 +10,7 @@ from mmvan.config_check.classes import class_problems
 from mmvan.config_check.evaluation import evaluation_problems
 from mmvan.config_check.lengths import length_problems
 from mmvan.config_check.numbers import number_problems
+from mmvan.config_check.shapes import shape_problems
 from mmvan.config_check.spelling import spelling_problems
 from mmvan.config_check.weights import weight_problems
 from mmvan.errors import ConfigError
@@ -17,8 +18,8 @@ from mmvan.errors import ConfigError
 __all__ = ["check_config", "find_problems"]
 
 # What the commands build; a part that is not used may hold anything.
-_SHARED = ("model", "default_hooks", "custom_hooks", "visualizer")
-_TRAINING = ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler")
+_SHARED = ("model", "default_hooks", "custom_hooks", "env_cfg", "randomness", "visualizer")
+_TRAINING = ("train_dataloader", "optim_wrapper", "param_scheduler", "auto_scale_lr")
 _MAX_PROBLEMS = 20
 
 
@@ -32,10 +33,12 @@ def find_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     Yields:
         One message for each; each names the key, what is there and what was expected.
     """
-    parts = [*_SHARED, *(_TRAINING if "train" in loaders else ())]
-    for loader in loaders:
-        parts += [f"{loader}_dataloader", f"{loader}_evaluator", f"{loader}_cfg"]
-    for key in dict.fromkeys(parts):
+    keys = _used_keys(loaders)
+    badly_shaped = list(shape_problems(cfg, keys))
+    yield from badly_shaped
+    if badly_shaped:
+        return
+    for key in keys:
         value = cfg.get(key)
         if key != "model":
             yield from argument_problems(key, value, cfg.default_scope)
@@ -48,6 +51,13 @@ def find_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
         yield from spelling_problems(cfg)
         yield from length_problems(cfg)
     yield from evaluation_problems(cfg, [loader for loader in loaders if loader != "train"])
+
+
+def _used_keys(loaders: Sequence[str]) -> list[str]:
+    keys = [*_SHARED, *(_TRAINING if "train" in loaders else ())]
+    for loader in loaders:
+        keys += [f"{loader}_dataloader", f"{loader}_evaluator", f"{loader}_cfg"]
+    return list(dict.fromkeys(keys))
 
 
 def check_config(cfg: Config, loaders: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Loading a config for one of the three tasks, and refusing what would be silently ignored."""
 
 import importlib.util
+import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def load_config(
     Raises:
         ConfigError: The file is missing or cannot be read, a dotted key fits nothing in it, its
             ``default_scope`` is not that of an installed task library, or a needed key is missing.
+            Without one, as in configs that name classes themselves, the model's class decides.
     """
     cfg = _read(path)
     _drop_own_scope(cfg._cfg_dict)
@@ -100,7 +102,7 @@ def _drop_own_scope(node: Any) -> None:
 
 
 def _check_scope(cfg: Config, path: str) -> None:
-    scope = cfg.get("default_scope")
+    scope = cfg.default_scope = cfg.get("default_scope") or _scope_of_class(cfg.get("model"))
     if scope not in TASKS:
         raise ConfigError(
             f"{path}: default_scope is {scope!r}; expected {', '.join(map(repr, TASKS))}, "
@@ -110,6 +112,14 @@ def _check_scope(cfg: Config, path: str) -> None:
         raise ConfigError(
             f"{path} is a {TASKS[scope]} config and needs {scope}, which is not installed here."
         )
+
+
+def _scope_of_class(model: Any) -> str | None:
+    """The library whose task a model has by its class, in configs that name classes themselves."""
+    kind = model.get("type") if isinstance(model, Mapping) else None
+    parents = inspect.getmro(kind) if isinstance(kind, type) else ()
+    packages = (parent.__module__.partition(".")[0] for parent in parents)
+    return next((package for package in packages if package in TASKS), None)
 
 
 def _merge(cfg: Config, overrides: Mapping[str, Any], option: str) -> None:

@@ -104,6 +104,8 @@ def prepare(
     cfg.launcher = processes.launcher
     use_safe_loaders()
     cfg.default_hooks = {
+        "batch_norm": {"type": "mmvan.BatchNormCheckHook"},
+        "rehearsal": {"type": "mmvan.RehearsalHook"},
         "resumed_schedule": {"type": "mmvan.ResumedScheduleHook"},
         **(cfg.get("default_hooks") or {}),
         "adapt_checkpoint": {"type": "mmvan.AdaptCheckpointHook"},

@@ -100,7 +100,8 @@ def _sample(name: str, **changes: Any) -> Config:
 def _parts(cfg: Config) -> dict[str, Any]:
     plain = cfg.to_dict()
     names = (*PARTS, "default_scope", "val_cfg", "custom_imports", "visualizer")
-    return {name: plain[name] for name in names if plain.get(name) is not None}
+    parts = {name: plain[name] for name in names if plain.get(name) is not None}
+    return {**parts, "allow_empty_categories": True}
 
 
 def _classifier() -> dict[str, Any]:
@@ -188,7 +189,8 @@ def _wrong_type(path: Any, value: Any, rng: random.Random) -> Mutation | None:
 def _wrong_number(path: Any, value: Any, rng: random.Random) -> Mutation | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return Mutation("wrong number", path, rng.choice((-3, float("nan"), 1e12, -0.5)))
+    large = () if str(path[-1]).startswith("max_") else (10**12,)  # which is long, not wrong
+    return Mutation("wrong number", path, rng.choice((-3, -0.5, *large)))
 
 
 def _wrong_path(path: Any, value: Any, rng: random.Random) -> Mutation | None:
@@ -282,6 +284,9 @@ def run_all(root: Path, count: int, seed: int) -> Iterator[Any]:
         The task, the mutation and its outcome.
     """
     configs = small_configs(root)
+    for task, config in configs.items():
+        Config(config).dump(root / f"{task}.py")
+        train_with(root / f"{task}.py")
     share = -(-count // len(configs))
     planned = {task: mutations(config, share, seed) for task, config in configs.items()}
     for number in range(count):
