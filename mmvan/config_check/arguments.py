@@ -9,7 +9,9 @@ from types import FunctionType
 from typing import Any
 
 import mmengine.registry
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import Registry
+from mmengine.runner import Runner
 
 from mmvan.config_check.nodes import Node, nodes_of
 from mmvan.errors import did_you_mean
@@ -91,7 +93,8 @@ def _arguments(kind: Any) -> set[str] | None:
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return known - {"self"}
         if not _PASSED_ON.search(source):
-            return None
+            saves = isinstance(kind, type) and issubclass(kind, CheckpointHook)
+            return known - {"self"} | _saving() if saves else None
     return None
 
 
@@ -106,6 +109,11 @@ def _initialisers(kind: Any) -> Iterator[Any]:
             yield initialiser
         if len(parent.__bases__) > 1 and parent is not parents[-1]:
             yield _takes_anything
+
+
+def _saving() -> set[str]:
+    """What the CheckpointHook hands on to the Runner when it saves."""
+    return set(inspect.signature(Runner.save_checkpoint).parameters)
 
 
 def _takes_anything(**_: Any) -> None:

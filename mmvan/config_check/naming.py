@@ -27,7 +27,6 @@ _READ_BY = {
     "build_log_processor": "log_processor",
     "register_default_hooks": "default_hooks",
     "register_custom_hooks": "custom_hooks",
-    "register_hook": "custom_hooks",
     "scale_lr": "auto_scale_lr",
     "set_randomness": "randomness",
     "setup_env": "env_cfg",
@@ -56,6 +55,9 @@ def naming_keys(cfg: Config) -> Iterator[None]:
         raise
     except Exception as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        if isinstance(error, TypeError) and error.__context__:
+            # MMEngine's `call_hook` raises TypeErrors anew, without where they come from.
+            frames += [frame for frame, _ in traceback.walk_tb(error.__context__.__traceback__)]
         key = _built_key(cfg, frames)
         if key is not None:
             raise ConfigError(f"{cfg.filename}: {key} cannot be built: {_reason(error)}") from error
@@ -80,7 +82,8 @@ def _built_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
 def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
     """What failed in the first step: the settings in use, else the part of the model."""
     runner = next((f.f_locals["self"] for f in frames if f.f_code in _STARTS), None)
-    if runner is None or runner.iter or any(f.f_locals.get("idx", 0) for f in frames):
+    later = any(f.f_code.co_name == "run_iter" and f.f_locals.get("idx", 0) for f in frames)
+    if runner is None or runner.iter or later:
         return None
     for frame in reversed(frames):
         for value in frame.f_locals.values():
@@ -89,7 +92,7 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
                 return key
     names = {id(module): name for name, module in runner.model.named_modules()}
     inside = (names.get(id(frame.f_locals.get("self"))) for frame in reversed(frames))
-    return next((f"model.{name}" for name in inside if name), None)
+    return next((f"model.{name}".rstrip(".") for name in inside if name is not None), None)
 
 
 def _same_settings(cfg: Config, settings: Mapping[str, Any]) -> str | None:

@@ -81,6 +81,8 @@ _RANGES: Mapping[str, _Range] = {
     "prob": _SHARE,
     "topk": _COUNT,
     "max_keep_ckpts": _Range(-1, whole=True),
+    "opencv_num_threads": _Range(0, 2**31 - 1, whole=True),
+    "interval": _Range(-1, whole=True),
 }
 # May be left to the library.
 _NONE_ALLOWED = frozenset({"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes"})
@@ -104,7 +106,7 @@ def number_problems(key: str, value: Any) -> Iterator[str]:
 
 def _number_problem(node: Node, name: str, value: Any) -> Iterator[str]:
     numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    if isinstance(value, Mapping) or (value is None and name in _NONE_ALLOWED):
+    if value is None and name in _NONE_ALLOWED:
         return
     if not all(_RANGES[name].holds(number) for number in numbers):
         yield f"{node.key}.{name} is {value!r}; expected {_RANGES[name]}"

@@ -17,6 +17,7 @@ _WORDS: Mapping[_Kinds, str] = {
     _TEXT: "text",
     _DICT_OR_LIST: "a dict or a list of them",
     _LIST: "a list of dicts",
+    (*_TEXT, *_LIST): "text or a list of texts",
 }
 # Of the top level; None is allowed for all.
 _TOP: Mapping[str, _Kinds] = {
@@ -58,6 +59,9 @@ _INNER: Mapping[str, _Kinds] = {
     "clip_grad": _DICT,
     "mp_cfg": _DICT,
     "dist_cfg": _DICT,
+    "mp_start_method": _TEXT,
+    "backend": _TEXT,
+    "save_best": (*_TEXT, *_LIST),
 }
 # What the parts under these keys cannot do without.
 _NEEDED = {
@@ -95,7 +99,7 @@ def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
     if kinds and value is not None and not isinstance(value, kinds):
         expected = _WORDS.get(kinds, "a dict or text")
         yield f"{key} is {value!r}; expected {expected}"
-    elif kinds in (_LIST, _DICT_OR_LIST) and isinstance(value, _LIST):
+    elif kinds in (_LIST, _DICT_OR_LIST) and isinstance(value, (list, tuple)):
         for index, part in enumerate(value):
             if not isinstance(part, Mapping):
                 yield f"{key}[{index}] is {part!r}; expected a dict"

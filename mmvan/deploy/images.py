@@ -166,9 +166,9 @@ def stack(batch: Sequence[LoadedImage], fixed: int | None) -> NDArray[np.uint8]:
 
 
 def _plain(value: Any) -> Any:
-    """Settings without MMEngine's types."""
+    """Settings without MMEngine's types, and classes by the names that they are registered by."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
-    return value
+    return type_name(value) if isinstance(value, type) else value
