@@ -17,6 +17,7 @@ from mmvan.errors import ConfigError, UserError
 
 # What the Runner's functions read, where the settings themselves are not at hand.
 _READ_BY = {
+    "__init__": "the run",
     "build_train_loop": "train_cfg",
     "build_val_loop": "val_cfg",
     "build_test_loop": "test_cfg",

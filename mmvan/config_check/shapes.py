@@ -89,8 +89,10 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
         for node in nodes_of(key, value):
             if key == "model":
                 break
+            prefixes = node.key.endswith(".data_prefix")
             for name, inner in node.settings.items():
-                yield from _problem(f"{node.key}.{name}", inner, _INNER.get(name))
+                kinds = _TEXT if prefixes else _INNER.get(name)
+                yield from _problem(f"{node.key}.{name}", inner, kinds)
         if isinstance(value, Mapping):
             yield from _missing(key, value)
 
