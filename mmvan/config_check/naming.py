@@ -97,7 +97,15 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
 
 
 def _same_settings(cfg: Config, settings: Mapping[str, Any]) -> str | None:
-    return next((n.key for n in _nodes(cfg) if n.settings and n.settings == settings), None)
+    nodes = (node for node in _nodes(cfg) if node.settings)
+    return next((node.key for node in nodes if _equal(node.settings, settings)), None)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except (RuntimeError, ValueError):  # Tensors and arrays inside have no single truth value.
+        return False
 
 
 def _nodes(cfg: Config) -> Iterator[Node]:
@@ -119,7 +127,7 @@ def _place_of(cfg: Config, settings: Mapping[str, Any]) -> str | None:
     """Where such settings stand in the config: those that differ by what builders change."""
     best, key = 0, None
     for node in _nodes(cfg):
-        same = sum(settings.get(name) == value for name, value in node.settings.items())
+        same = sum(_equal(settings.get(name), value) for name, value in node.settings.items())
         if node.settings.get("type") == settings.get("type") and same > best:
             best, key = same, node.key
     return key
