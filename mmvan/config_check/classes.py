@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mmvan.config_check.nodes import Node, nodes_of
+from mmvan.type_name import type_name
+
+# Datasets without names of their own, which mmsegmentation's metrics ask for.
+_NAMELESS = ("BaseSegDataset",)
 
 
 def class_problems(key: str, value: Any) -> Iterator[str]:
@@ -23,6 +27,8 @@ def class_problems(key: str, value: Any) -> Iterator[str]:
             yield from _problems(Node(f"{node.key}.metainfo", holder))
         elif "classes" in node.settings and "type" in node.settings:
             yield from _problems(node)
+        if type_name(node.settings) in _NAMELESS and not (holder or {}).get("classes"):
+            yield f"{node.key} has no metainfo.classes, which {type_name(node.settings)} needs"
 
 
 def _problems(node: Node) -> Iterator[str]:
