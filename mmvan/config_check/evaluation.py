@@ -34,7 +34,7 @@ def evaluation_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     yield from _top_k_problems(cfg, loaders)
     for loader in loaders:
         for node in metrics_of(cfg, loader):
-            yield from _metric_problems(node)
+            yield from _metric_problems(node, cfg.model)
     if "val" in loaders:
         yield from _monitor_problems(cfg)
     yield from _test_problems(cfg.model)
@@ -67,7 +67,13 @@ def _top_k_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
             )
 
 
-def _metric_problems(node: Node) -> Iterator[str]:
+def _metric_problems(node: Node, model: Any) -> Iterator[str]:
+    if type_name(node.settings) == "CocoMetric":
+        metric = node.settings.get("metric", "bbox")
+        if not metric:
+            yield f"{node.key}.metric is {metric!r}; expected 'bbox', 'segm' or a list of them"
+        elif "segm" in metric and "roi_head" in model and not model["roi_head"].get("mask_head"):
+            yield f"{node.key}.metric has 'segm', but model.roi_head has no mask_head"
     if type_name(node.settings) == "IoUMetric":
         names = node.settings.get("iou_metrics", ["mIoU"])
         names = [names] if isinstance(names, str) else names

@@ -62,6 +62,7 @@ _INNER: Mapping[str, _Kinds] = {
     "mp_start_method": _TEXT,
     "backend": _TEXT,
     "save_best": (*_TEXT, *_LIST),
+    "metric": (*_TEXT, *_LIST),
 }
 # What the parts under these keys cannot do without.
 _NEEDED = {

@@ -104,7 +104,7 @@ def map_problems(
     chosen = [ordered[place] for place in places]
     if not chosen:
         return []
-    folder = source.prefixes["seg_map_path"]
+    folder = source.prefixes.get("seg_map_path", source.root)
     images = source.prefixes.get("img_path") or source.root or os.curdir
     endings = source.option("img_suffix"), source.option("seg_map_suffix")
     pairs = [(Path(folder, stem + endings[1]), Path(images, stem + endings[0])) for stem in chosen]

@@ -40,7 +40,8 @@ def _absent(
     names = tuple(sorted(stem + suffix for stem in stems))
     found = f"{len(names)} files missing"
     key = f"{source.key}.data_prefix.{prefix}"
-    return [Problem(key, source.prefixes[prefix], found, expected, advice(source.root), names)]
+    folder = source.prefixes.get(prefix, source.root)
+    return [Problem(key, folder, found, expected, advice(source.root), names)]
 
 
 def _no_images(source: Source, folder: str, suffix: str) -> Problem:
