@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
@@ -101,30 +101,6 @@ def test_a_gradient_has_a_gradient() -> None:
         penalties.append(model.stages[0].embed.proj.weight.grad.double().clone())
     assert ["mmvan" in text for text in names] == [False, True]
     torch.testing.assert_close(*penalties, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("options", ({}, {"channels_last": True}, {"with_cp": "lean"}))
-def test_fx_traces_the_model(options: dict[str, object]) -> None:
-    model = VAN(SMALL, **options).eval()
-    traced = fx.symbolic_trace(model)
-    x = torch.randn(2, 3, 33, 38)
-    for given in (x, x.contiguous(memory_format=torch.channels_last)):
-        for ours, theirs in zip(model(given), traced(given), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    targets = {str(node.target) for node in traced.graph.nodes}
-    assert "stages.0.embed.proj" in targets
-    assert not any("mmvan" in target for target in targets)
-
-
-def test_torchvisions_feature_extractor_takes_the_model() -> None:
-    extraction = pytest.importorskip("torchvision.models.feature_extraction")
-    model = VAN(SMALL).eval()
-    nodes = {"stages.1.norm.permute_1": "two", "stages.3.blocks.0.attn.proj_1": "inside"}
-    names = extraction.get_graph_node_names(model)[1]
-    chosen = {name: label for name, label in nodes.items() if name in names}
-    assert "stages.3.blocks.0.attn.proj_1" in chosen
-    found = extraction.create_feature_extractor(model, chosen)(torch.rand(1, 3, 64, 64))
-    assert found["inside"].shape == (1, 64, 2, 2)
 
 
 def flops(model: nn.Module, backend: str, *, training: bool) -> int:
