@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 
-from mmvan.config_check.arguments import argument_problems
+from mmvan.config_check.arguments import argument_problems, layer_problems
 from mmvan.config_check.channels import channel_problems
 from mmvan.config_check.classes import class_problems
 from mmvan.config_check.evaluation import evaluation_problems
@@ -45,6 +45,7 @@ def find_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
         yield from number_problems(key, value)
         if key.endswith("_dataloader"):
             yield from class_problems(key, value)
+    yield from layer_problems(cfg.model, cfg.default_scope)
     yield from channel_problems(cfg.model)
     if "train" in loaders:
         yield from weight_problems(cfg.model)

@@ -21,6 +21,7 @@ from mmvan.type_name import type_name
 _OTHER_LIBRARIES = ("Albu", "Albumentations")
 # Under these keys, names are no parts to build.
 _OTHER_NAMES = frozenset({"policies", "metainfo"})
+_LAYERS = (".norm_cfg", ".act_cfg", ".conv_cfg", ".out_norm_cfg")
 # What MMEngine takes out before it builds: of any part; of hooks, loops, schedules and optimizers.
 _TAKEN_OUT = frozenset({"type", "_scope_"})
 _TAKEN_OUT_OF = {
@@ -55,6 +56,23 @@ def argument_problems(key: str, value: Any, scope: str) -> Iterator[str]:
         parts = {part.partition("[")[0] for part in node.key.split(".")}
         if not parts & _OTHER_NAMES:
             yield from _node_problems(node, node.settings.get("_scope_") or scope)
+
+
+def layer_problems(model: Any, scope: str) -> Iterator[str]:
+    """Finds layers of a model that mmcv does not have, which it does not name itself.
+
+    Args:
+        model: ``model`` of a config.
+        scope: As for :func:`argument_problems`.
+
+    Yields:
+        One message for each.
+    """
+    for node in nodes_of("model", model):
+        kind = node.settings.get("type")
+        is_layer = node.key.endswith(_LAYERS) and isinstance(kind, str)
+        if is_layer and not _resolve(kind, scope):
+            yield f"{node.key}.type: {kind!r} is unknown.{_alternatives(kind, scope)}"
 
 
 def _node_problems(node: Node, scope: str) -> Iterator[str]:

@@ -126,6 +126,12 @@ def test_our_configs_have_none(path: Path) -> None:
             {"type": "EMAHook"},
             "custom_hooks is .*expected a list",
         ),
+        (
+            SEGMENTOR,
+            "model.decode_head.norm_cfg.type",
+            "SynBN",
+            "SynBN' is unknown. Did you mean",
+        ),
         (SEGMENTOR, "train_dataloader.sampler", None, "train_dataloader has no sampler; it has"),
     ),
 )
