@@ -52,6 +52,7 @@ NOT_RUN = {
         *("mmvan visualize erf van_*", "mmvan visualize features van_*"),
     ),
     "needs a GPU": ("trtexec *",),
+    "serves until it is stopped; tests/app/test_browser.py has it": ("mmvan demo-app *",),
     "needs MMDeploy, which pip installs only without its dependencies; tests/deploy has it": (
         "mmvan export * --part whole *",
         "mmvan infer-exported van_t_maskrcnn.onnx *",
@@ -64,6 +65,7 @@ NOT_RUN = {
     "takes minutes; the suite runs its parts": (
         *("python benchmarks/parity.py *",),
         "python -m mmvan.leaderboard audit",
+        "mmvan export * --precision int8 *",
     ),
     "measures for two minutes": ("mmvan tune *",),
 }
