@@ -48,9 +48,12 @@ HOOKS = Registry(
     locations=[
         "mmvan.engine.adapt_checkpoint",
         "mmvan.engine.bad_data",
+        "mmvan.engine.batch_norm",
         "mmvan.engine.checkpoint_hook",
         "mmvan.engine.compilation",
         "mmvan.engine.nan_guard",
+        "mmvan.engine.rehearsal",
+        "mmvan.engine.schedule_hook",
         "mmvan.engine.signal_hook",
         "mmvan.tune.hook",
     ],

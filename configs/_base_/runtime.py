@@ -8,6 +8,11 @@ default_hooks = dict(
     checkpoint=dict(type="mmvan.CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     adapt_checkpoint=dict(type="mmvan.AdaptCheckpointHook"),
+    # What would end the run in its first steps or its first evaluation ends it before them.
+    batch_norm=dict(type="mmvan.BatchNormCheckHook"),
+    rehearsal=dict(type="mmvan.RehearsalHook"),
+    # Tells what becomes of the schedule of a resumed run that now has another end.
+    resumed_schedule=dict(type="mmvan.ResumedScheduleHook"),
 )
 custom_hooks = [
     # Averages BatchNorm's statistics over the processes before they are saved or evaluated with.

@@ -3,6 +3,8 @@
 import argparse
 
 from mmvan.checkpoint.trust import trust_pickles
+from mmvan.config_check import check_config
+from mmvan.config_check.naming import naming_keys
 from mmvan.engine.allocator import keep_freed_memory
 from mmvan.engine.config import load_config
 from mmvan.engine.device import choose_device
@@ -28,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     processes = read_processes(args.launcher)
     device = choose_device(args.device)
     cfg = load_config(args.config, args.cfg_options, NEEDS)
+    check_config(cfg, ("test",))
     set_work_dir(cfg, args.work_dir)
     apply_testing_options(cfg, args, processes)
     if not args.no_tune:
@@ -35,4 +38,5 @@ def run(args: argparse.Namespace) -> None:
     if device == "cpu":  # Training was not measured faster by it.
         keep_freed_memory()
     prepare(cfg, processes, device, training=False, check_data=not args.skip_data_check)
-    build_runner(cfg).test()
+    with naming_keys(cfg):
+        build_runner(cfg).test()

@@ -3,6 +3,8 @@
 import argparse
 
 from mmvan.checkpoint.trust import trust_pickles
+from mmvan.config_check import check_config
+from mmvan.config_check.naming import naming_keys
 from mmvan.engine.config import load_config
 from mmvan.engine.determinism import finish_determinism
 from mmvan.engine.device import choose_device
@@ -29,13 +31,15 @@ def run(args: argparse.Namespace) -> None:
     processes = read_processes(args.launcher)
     device = choose_device(args.device)
     cfg = load_config(args.config, args.cfg_options, NEEDS)
+    check_config(cfg, ("train",) if args.no_validate else ("train", "val"))
     set_work_dir(cfg, args.work_dir)
     apply_training_options(cfg, args, processes, device)
     if not args.no_tune:
         tune_operators(cfg)
     prepare(cfg, processes, device, training=True, check_data=not args.skip_data_check)
-    runner = build_runner(cfg)
-    if args.deterministic:
-        finish_determinism(cfg, args.deterministic, processes, device)
-    with stopping_at_signals(runner):
-        runner.train()
+    with naming_keys(cfg):
+        runner = build_runner(cfg)
+        if args.deterministic:
+            finish_determinism(cfg, args.deterministic, processes, device)
+        with stopping_at_signals(runner):
+            runner.train()

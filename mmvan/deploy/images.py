@@ -18,6 +18,7 @@ from mmvan.data.sample.scenes import draw_portrait
 from mmvan.deploy.contract import Contract
 from mmvan.engine.config import innermost_dataset
 from mmvan.errors import DataError, DeployError
+from mmvan.type_name import type_name
 
 ENDINGS = (*(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp"), *(".tif", ".tiff", ".ppm", ".pgm"))
 # Of a pipeline, what has no image to work on here: annotations, and packing for a model.
@@ -73,7 +74,7 @@ def draw_images(folder: Path, count: int) -> list[Path]:
 def image_pipeline(cfg: Config) -> tuple[dict[str, Any], ...]:
     """The transforms that the config tests with, as far as they make an image."""
     steps = innermost_dataset(cfg.test_dataloader)["pipeline"]
-    chosen = [s for s in steps if not any(part in s["type"] for part in _NOT_FOR_IMAGES)]
+    chosen = [s for s in steps if not any(part in type_name(s) for part in _NOT_FOR_IMAGES)]
     return tuple(_plain(step) for step in chosen)
 
 
@@ -165,9 +166,9 @@ def stack(batch: Sequence[LoadedImage], fixed: int | None) -> NDArray[np.uint8]:
 
 
 def _plain(value: Any) -> Any:
-    """Settings without MMEngine's types."""
+    """Settings without MMEngine's types, and classes by the names that they are registered by."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
-    return value
+    return type_name(value) if isinstance(value, type) else value

@@ -5,23 +5,18 @@ counts in iterations becomes N times as long; what it counts in epochs stays, be
 the same images.
 """
 
-import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from mmengine.config import Config
 
 from mmvan.engine.batch import Batch, batch_of
 from mmvan.engine.processes import Processes
+from mmvan.engine.schedules import multiply, multiply_curve, schedulers_of
 from mmvan.errors import ConfigError
+from mmvan.type_name import type_name
 
 AUTO = "auto"
-# Schedulers whose curve is the same one, N times as long, when these lengths are multiplied.
-_STRETCHABLE = re.compile(
-    "(Constant|CosineAnnealing|CosineRestart|Exponential|Linear|MultiStep|Poly|Step)"
-    "(LR|Momentum|ParamScheduler)"
-)
-_SCHEDULE_LENGTHS = ("T_max", "step_size", "milestones", "periods")
 _LOOP_LENGTHS = ("max_iters", "val_begin", "val_interval", "dynamic_intervals")
 _CHECKPOINT_LENGTHS = ("interval", "save_begin")
 
@@ -82,58 +77,25 @@ def _other_batches(batch: Batch) -> str:
 
 def _stretch(cfg: Config, count: int) -> None:
     if "max_iters" in cfg.train_cfg:
-        _multiply(cfg.train_cfg, _LOOP_LENGTHS, count)
+        multiply(cfg.train_cfg, _LOOP_LENGTHS, count)
     checkpoint = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
     if not checkpoint.get("by_epoch", True):
-        _multiply(checkpoint, _CHECKPOINT_LENGTHS, count)
-    for scheduler in _schedulers(cfg.get("param_scheduler") or []):
+        multiply(checkpoint, _CHECKPOINT_LENGTHS, count)
+    for scheduler in schedulers_of(cfg.get("param_scheduler")):
         if not scheduler.get("by_epoch", True):
             _stretch_scheduler(scheduler, count)
     for hook in cfg.get("custom_hooks") or []:
-        if _name(hook).endswith("EMAHook"):
+        if type_name(hook).endswith("EMAHook"):
             # Weights are averaged once per step, not once per forward pass.
             hook["interval"] = hook.get("interval", 1) * count
-            _multiply(hook, ("begin_iter",), count)
-
-
-def _schedulers(node: Any) -> Iterator[MutableMapping[str, Any]]:
-    """Every scheduler of a config: there may be one, several, or several per optimizer."""
-    if isinstance(node, MutableMapping) and "type" in node:
-        yield node
-    else:
-        for child in node.values() if isinstance(node, MutableMapping) else node:
-            yield from _schedulers(child)
+            multiply(hook, ("begin_iter",), count)
 
 
 def _stretch_scheduler(scheduler: MutableMapping[str, Any], count: int) -> None:
-    kind = _name(scheduler)
-    if not _STRETCHABLE.fullmatch(kind):
-        raise ConfigError(
-            f"--accumulate: param_scheduler has a {kind} with by_epoch=False, which cannot be made "
-            f"{count} times as long. Use another schedule, or accumulate in a config of your own: "
-            f"optim_wrapper.accumulative_counts={count}"
-        )
     # The optimizer steps at the last of `count` forward passes: begun so much later, the schedule
     # has at that moment the recipe's value. It is at its end one step before `end`.
+    multiply_curve(scheduler, count, f"--accumulate {count}")
     begin = scheduler.get("begin", 0)
     scheduler["begin"] = begin * count + count - 1
     if "end" in scheduler:
         scheduler["end"] = scheduler["begin"] + (scheduler["end"] - begin - 1) * count + 1
-    _multiply(scheduler, _SCHEDULE_LENGTHS, count)
-    if kind.startswith("Exponential"):
-        scheduler["gamma"] **= 1 / count
-
-
-def _multiply(settings: MutableMapping[str, Any], keys: tuple[str, ...], count: int) -> None:
-    for key in keys:
-        if settings.get(key) is not None:
-            settings[key] = _times(settings[key], count)
-
-
-def _times(value: Any, count: int) -> Any:
-    return [_times(v, count) for v in value] if isinstance(value, (list, tuple)) else value * count
-
-
-def _name(settings: MutableMapping[str, Any]) -> str:
-    kind = settings["type"]
-    return getattr(kind, "__name__", str(kind)).rpartition(".")[2]

@@ -9,22 +9,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.data.check.detection import ALLOW_EMPTY
+from mmvan.config_check.spelling import known_keys
 from mmvan.errors import ConfigError, did_you_mean
 
 TASKS = {"mmpretrain": "classification", "mmdet": "detection", "mmseg": "segmentation"}
-# Keys that MMEngine, its libraries or mmvan read from a config besides the Runner's arguments.
-_OTHER_KEYS = (
-    ALLOW_EMPTY,
-    "auto_scale_lr",
-    "compile",
-    "custom_imports",
-    "find_unused_parameters",
-    "runner_type",
-    "sync_bn",
-    "tta_model",
-    "tta_pipeline",
-)
 
 
 def load_config(
@@ -47,6 +35,7 @@ def load_config(
     Raises:
         ConfigError: The file is missing or cannot be read, a dotted key fits nothing in it, its
             ``default_scope`` is not that of an installed task library, or a needed key is missing.
+            Without one, as in configs that name classes themselves, the model's class decides.
     """
     cfg = _read(path)
     _drop_own_scope(cfg._cfg_dict)
@@ -82,9 +71,8 @@ def _read(path: str) -> Config:
         raise ConfigError(f"config {path} {kind}; expected a config file (.py).{hint}")
     try:
         return Config.fromfile(path)
-    except (SyntaxError, ImportError, OSError, KeyError) as error:
-        reason = str(error).strip() or type(error).__name__
-        raise ConfigError(f"config {path} cannot be read: {reason}") from error
+    except Exception as error:  # It may be any Python.
+        raise ConfigError(f"config {path} cannot be read: {_reason(error)}") from error
 
 
 def _configs_near(path: Path) -> Iterator[str]:
@@ -114,7 +102,7 @@ def _drop_own_scope(node: Any) -> None:
 
 
 def _check_scope(cfg: Config, path: str) -> None:
-    scope = cfg.get("default_scope")
+    scope = cfg.default_scope = cfg.get("default_scope") or _scope_of_class(cfg.get("model"))
     if scope not in TASKS:
         raise ConfigError(
             f"{path}: default_scope is {scope!r}; expected {', '.join(map(repr, TASKS))}, "
@@ -126,19 +114,27 @@ def _check_scope(cfg: Config, path: str) -> None:
         )
 
 
+def _scope_of_class(model: Any) -> str | None:
+    """The library whose task a model has by its class, in configs that name classes themselves."""
+    kind = model.get("type") if isinstance(model, Mapping) else None
+    parents = inspect.getmro(kind) if isinstance(kind, type) else ()
+    packages = (parent.__module__.partition(".")[0] for parent in parents)
+    return next((package for package in packages if package in TASKS), None)
+
+
 def _merge(cfg: Config, overrides: Mapping[str, Any], option: str) -> None:
     for key in overrides:
         _check_key(cfg, key, option)
     try:
         cfg.merge_from_dict(dict(overrides))
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"{option} does not fit the config: {error.args[0]}") from error
+    except Exception as error:  # MMEngine's own differ by what stands where the value should go.
+        raise ConfigError(f"{option} does not fit the config: {_reason(error)}") from error
 
 
 def _check_key(cfg: Config, key: str, option: str) -> None:
     """Refuse a key that no part of the config would ever read, most often a misspelt one."""
     first, *rest = key.split(".")
-    known = {*cfg.keys(), *_runner_arguments(), *_OTHER_KEYS}
+    known = {*cfg.keys(), *known_keys()}
     if first not in known:
         raise ConfigError(
             f"{option} {key}: the config has no {first!r}.{did_you_mean(first, known)}"
@@ -154,7 +150,6 @@ def _check_key(cfg: Config, key: str, option: str) -> None:
         node = node.get(part)
 
 
-def _runner_arguments() -> list[str]:
-    from mmengine.runner import Runner
-
-    return list(inspect.signature(Runner.__init__).parameters)[1:]
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

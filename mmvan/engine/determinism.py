@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmvan.engine.processes import Processes
+from mmvan.type_name import type_name
 
 # raise: an operator that has no deterministic form ends the run. warn: it is named and used.
 MODES = ("raise", "warn")
@@ -58,8 +59,7 @@ def finish_determinism(cfg: Config, mode: str, processes: Processes, device: str
 
 def _untold_kernels(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
-        kind = node.get("type")
-        name = str(getattr(kind, "__name__", kind)).rpartition(".")[2]
+        name = type_name(node)
         if name in _UNTOLD:
             yield _UNTOLD[name]
         for child in node.values():

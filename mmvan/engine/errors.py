@@ -28,6 +28,8 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
+        if error.__cause__ and os.environ.get("MMVAN_TRACEBACK"):
+            raise
         if _local_rank() > 0:
             time.sleep(_GRACE_SECONDS)
         print(f"error: {error}", file=sys.stderr, flush=True)

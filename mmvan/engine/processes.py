@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvan.errors import ConfigError
+from mmvan.type_name import type_name
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 _SYNC_BATCH_NORMS = ("SyncBN", "MMSyncBN", "SyncBatchNorm")
@@ -165,9 +166,7 @@ def _replace_norms(node: Any) -> int:
         return sum(_replace_norms(child) for child in node)
     if not isinstance(node, dict):
         return 0
-    kind = node.get("type")
-    name = getattr(kind, "__name__", kind)
-    found = isinstance(name, str) and name.rpartition(".")[2] in _SYNC_BATCH_NORMS
+    found = type_name(node) in _SYNC_BATCH_NORMS
     if found:
         node["type"] = "BN"
     return int(found) + sum(_replace_norms(child) for child in node.values())

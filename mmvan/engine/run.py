@@ -22,6 +22,7 @@ from mmvan.engine.processes import (
     use_plain_batch_norm,
 )
 from mmvan.errors import ConfigError
+from mmvan.type_name import type_name
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,7 @@ def tune_operators(cfg: Config) -> None:
         cfg: The config, changed in place; one that names the hook itself keeps its own.
     """
     hooks = list(cfg.get("custom_hooks") or [])
-    if not any(str(hook["type"]).rpartition(".")[2] == "TuneHook" for hook in hooks):
+    if not any(type_name(hook) == "TuneHook" for hook in hooks):
         cfg.custom_hooks = [*hooks, {"type": "mmvan.TuneHook"}]
 
 
@@ -103,6 +104,9 @@ def prepare(
     cfg.launcher = processes.launcher
     use_safe_loaders()
     cfg.default_hooks = {
+        "batch_norm": {"type": "mmvan.BatchNormCheckHook"},
+        "rehearsal": {"type": "mmvan.RehearsalHook"},
+        "resumed_schedule": {"type": "mmvan.ResumedScheduleHook"},
         **(cfg.get("default_hooks") or {}),
         "adapt_checkpoint": {"type": "mmvan.AdaptCheckpointHook"},
     }

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvan.errors import ConfigError
+from mmvan.type_name import type_name
 
 # MMEngine's backend, the package that it imports, and how that is installed.
 TRACKERS = {
@@ -32,7 +33,7 @@ def use_trackers(cfg: Config, trackers: Sequence[str]) -> None:
     """
     visualizer = {"type": "Visualizer", **(cfg.get("visualizer") or {})}
     backends = list(visualizer.get("vis_backends") or [{"type": "LocalVisBackend"}])
-    used = {_bare(backend) for backend in backends}
+    used = {type_name(backend) for backend in backends}
     for tracker in dict.fromkeys(trackers):
         kind, package, install = TRACKERS[tracker]
         if importlib.util.find_spec(package) is None:
@@ -59,8 +60,3 @@ def _settings(tracker: str, work_dir: Path) -> dict[str, Any]:
         "mlflow": {"run_name": run, "tracking_uri": address},
     }
     return settings[tracker]
-
-
-def _bare(backend: Any) -> str:
-    kind = backend["type"]
-    return str(kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]

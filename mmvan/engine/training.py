@@ -8,15 +8,15 @@ from mmengine.config import Config
 from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.engine.accumulation import AUTO, accumulate_gradients
 from mmvan.engine.determinism import MODES, use_deterministic_algorithms
-from mmvan.engine.latest import latest_checkpoint
 from mmvan.engine.processes import Processes
+from mmvan.engine.resume import AUTO_RESUME, continue_run
 from mmvan.engine.tracking import TRACKERS, use_trackers
 from mmvan.errors import ConfigError
+from mmvan.type_name import type_name
 
 # timm's default (timm.utils.ModelEmaV2), with which the paper's models were averaged.
 EMA_DECAY = 0.9998
 _AMP_DTYPES = {"fp16": "float16", "bf16": "bfloat16"}
-AUTO_RESUME = "auto"
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         const=AUTO_RESUME,
         metavar="PATH",
         help="continue from PATH; without PATH from the latest checkpoint in the work directory",
+    )
+    add(
+        "--stretch-schedule",
+        action="store_true",
+        help="with --resume and another end (train_cfg.max_epochs or max_iters): the schedules and "
+        "the learning rate are the config's, stretched to the new end; else the checkpoint's go on",
     )
     add("--amp", choices=tuple(_AMP_DTYPES), help="mixed precision (GPU only)")
     add(
@@ -90,10 +96,6 @@ def apply_training_options(
         ConfigError: An option does not fit the config or the device.
         CheckpointError: What is to be resumed is not a checkpoint.
     """
-    if args.resume:
-        _resume(cfg, args.resume, processes)
-    elif cfg.get("load_from"):
-        check_checkpoint(cfg.load_from, "load_from")
     _check_pretrained(cfg.model, "model")
     if args.amp:
         _use_amp(cfg, args.amp)
@@ -104,6 +106,7 @@ def apply_training_options(
         _scale_lr(cfg)
     if args.accumulate:
         accumulate_gradients(cfg, args.accumulate, processes)
+    continue_run(cfg, args.resume, args.stretch_schedule, processes)
     if args.compile:
         _compile_backbone(cfg)
     if args.tracker:
@@ -117,18 +120,6 @@ def _number_or_auto(text: str) -> str:
     if text == AUTO or (text.isascii() and text.isdigit() and int(text) > 0):
         return text
     raise argparse.ArgumentTypeError(f"expected a positive number or {AUTO}, got {text!r}")
-
-
-def _resume(cfg: Config, source: str, processes: Processes) -> None:
-    if source != AUTO_RESUME:
-        check_checkpoint(source, "--resume")
-        cfg.resume, cfg.load_from = True, source
-        return
-    latest = latest_checkpoint(cfg.work_dir)
-    if latest is None:
-        processes.announce(f"--resume: {cfg.work_dir} has no checkpoint yet; starting anew")
-        return
-    cfg.resume, cfg.load_from = True, latest
 
 
 def _check_pretrained(node: Any, key: str) -> None:
@@ -145,7 +136,7 @@ def _check_pretrained(node: Any, key: str) -> None:
 
 def _use_amp(cfg: Config, precision: str) -> None:
     wrapper = cfg.optim_wrapper
-    kind = wrapper.get("type", "OptimWrapper")
+    kind = type_name(wrapper) or "OptimWrapper"
     if kind not in ("OptimWrapper", "AmpOptimWrapper"):
         raise ConfigError(
             f"--amp {precision}: optim_wrapper.type is {kind!r}; only OptimWrapper can be replaced "
@@ -158,7 +149,7 @@ def _use_amp(cfg: Config, precision: str) -> None:
 
 
 def _check_amp(cfg: Config, device: str) -> None:
-    if cfg.optim_wrapper.get("type") != "AmpOptimWrapper":
+    if type_name(cfg.optim_wrapper) != "AmpOptimWrapper":
         return
     if device == "cpu":
         raise ConfigError(
@@ -183,7 +174,7 @@ def _check_bfloat16() -> None:
 def _average_weights(cfg: Config, decay: float) -> None:
     if not 0 < decay < 1:
         raise ConfigError(f"--ema {decay}: the decay must lie between 0 and 1, such as {EMA_DECAY}")
-    others = [hook for hook in cfg.get("custom_hooks") or [] if not _is_ema(hook)]
+    others = [hook for hook in cfg.get("custom_hooks") or [] if type_name(hook) != "EMAHook"]
     # MMEngine's momentum is the share of the new weights. timm averages the buffers, too.
     hook = {"type": "EMAHook", "momentum": 1 - decay, "update_buffers": True}
     cfg.custom_hooks = [*others, hook]
@@ -196,10 +187,6 @@ def _compile_backbone(cfg: Config) -> None:
             "Set compile=False by --cfg-options, or leave out --compile."
         )
     cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "mmvan.CompileBackboneHook"}]
-
-
-def _is_ema(hook: Any) -> bool:
-    return str(hook["type"]).rpartition(".")[2] == "EMAHook"
 
 
 def _scale_lr(cfg: Config) -> None:

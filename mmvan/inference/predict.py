@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mmvan.engine.config import innermost_dataset, task_of
 from mmvan.errors import ConfigError, DataError
+from mmvan.type_name import type_name
 
 _ANNOTATIONS = ("LoadAnnotations", "LoadPanopticAnnotations")
 
@@ -54,9 +55,9 @@ class Predictor:
         steps = [
             dict(step)
             for step in innermost_dataset(model.cfg.test_dataloader)["pipeline"]
-            if _bare(step) not in _ANNOTATIONS
+            if type_name(step) not in _ANNOTATIONS
         ]
-        if not steps or not _bare(steps[0]).startswith("LoadImage"):
+        if not steps or not type_name(steps[0]).startswith("LoadImage"):
             raise ConfigError(
                 f"{model.cfg.filename}: the pipeline of test_dataloader does not begin with "
                 "LoadImageFromFile or mmvan.LoadImage"
@@ -118,13 +119,6 @@ class Predictor:
         made = Prepared(prepared)
         made.image = np.ascontiguousarray(image)
         return made
-
-
-def _bare(step: Mapping[str, Any]) -> str:
-    """Name of a transform without its scope."""
-    kind = step["type"]
-    name = kind if isinstance(kind, str) else kind.__name__
-    return str(name.rpartition(".")[2])
 
 
 def _first_line(error: Exception) -> str:

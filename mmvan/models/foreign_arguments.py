@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmvan.errors import ModelError, did_you_mean
+from mmvan.type_name import type_name
 
 # Those that are not arguments of mmvan.VAN: whose they are, and what to write instead.
 FOREIGN: Mapping[str, tuple[str, str]] = {
@@ -58,8 +59,7 @@ def refuse_output_norm(norm_cfg: Mapping[str, Any] | None) -> None:
     Raises:
         ModelError: It normalises over channels, as that of the stage outputs does.
     """
-    kind = (norm_cfg or {}).get("type")
-    if norm_cfg and getattr(kind, "__name__", kind) in _OUTPUT_NORMS:
+    if norm_cfg and type_name(norm_cfg) in _OUTPUT_NORMS:
         raise ModelError(
             f"norm_cfg={dict(norm_cfg)} is that of the stage outputs in mmpretrain's VAN. Here it "
             "is called out_norm_cfg; norm_cfg is that inside the stages, such as dict(type='BN')"

@@ -15,6 +15,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmvan.inference.model import build_model
+from mmvan.type_name import type_name
 from mmvan.visualization.figures import new_figure
 
 COLUMNS = ("layer", "type", "output", "params", "FLOPs")
@@ -78,7 +79,7 @@ def list_layers(cfg: Config, size: tuple[int, int], depth: int = 4) -> list[Laye
         list[Layer]: In the order of the model; a module stands before its parts.
     """
     # Mask2Former's head samples points; its tracing says nothing that shapes alone decide.
-    masks = "Mask2Former" in str(cfg.model.get("decode_head", {}).get("type", ""))
+    masks = "Mask2Former" in type_name(cfg.model.get("decode_head", {}))
     with_head = cfg.default_scope != "mmdet" and not masks
     network = Network(build_model(cfg, None, "cpu"), with_head).eval()
     image = torch.zeros(1, 3, *size)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmvan.engine.config import innermost_dataset, task_of
 from mmvan.errors import ConfigError
 from mmvan.inference.draw import Drawer
+from mmvan.type_name import type_name
 from mmvan.visualization.figures import new_figure, show_image
 
 
@@ -74,9 +75,7 @@ def augmented(
 
 
 def _stores_or_packs(step: dict[str, Any]) -> bool:
-    kind = step["type"]
-    name = kind if isinstance(kind, str) else kind.__name__
-    return name.rpartition(".")[2].startswith(("Load", "Pack"))
+    return type_name(step).startswith(("Load", "Pack"))
 
 
 def image_path(info: dict[str, Any]) -> str:

@@ -97,9 +97,11 @@ def _dotted(options: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]
 def read_dataset_meta(cfg: Config) -> dict[str, Any]:
     """Classes and palette of the dataset that a config tests with."""
     dataset = innermost_dataset(cfg.test_dataloader)
-    with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
-        known = registry.get(dataset.type).METAINFO
-    return {**known, **dataset.get("metainfo", {})}
+    kind = dataset.type
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            kind = registry.get(kind)
+    return {**kind.METAINFO, **dataset.get("metainfo", {})}
 
 
 def _load_published(model: BaseModel, name: str, weights: Weights) -> None:

@@ -181,7 +181,7 @@ def test_a_config_that_accumulates_already_is_left_alone() -> None:
 
 def test_a_schedule_that_cannot_be_stretched_is_named() -> None:
     cfg = config([{"type": "mmengine.OneCycleLR", "total_steps": 31, "by_epoch": False}])
-    with pytest.raises(ConfigError, match="OneCycleLR with by_epoch=False, which cannot be made 2"):
+    with pytest.raises(ConfigError, match="a OneCycleLR, which cannot be made 2"):
         accumulate_gradients(cfg, "2", Processes())
 
 

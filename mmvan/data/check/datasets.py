@@ -21,6 +21,7 @@ from mmvan.data.check.sources import (
     location_problems,
     neighbours,
 )
+from mmvan.type_name import type_name
 
 __all__ = ["check_datasets", "find_problems"]
 
@@ -61,10 +62,6 @@ def _metrics(cfg: Config, loader: str) -> Iterator[tuple[str, Mapping[str, Any]]
             yield f"{key}[{index}]", metric
 
 
-def _name(metric_type: Any) -> str:
-    return metric_type.__name__ if isinstance(metric_type, type) else str(metric_type)
-
-
 def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[Problem]:
     for key, metric in _metrics(cfg, loader):
         path = metric.get("ann_file")
@@ -75,7 +72,7 @@ def _evaluator_problems(cfg: Config, loader: str, files: CocoFiles) -> Iterator[
             found = f"no such file; {neighbours(path)}"
             expected = f"the annotation file of the {loader} data"
             yield Problem(key, path, found, expected, advice(path))
-        elif _name(metric.get("type")).endswith("CocoMetric"):
+        elif type_name(metric).endswith("CocoMetric"):
             masks = "segm" in (metric.get("metric") or ())
             annotated = not metric.get("format_only")
             problem = files.problem(key, path, annotated, masks=masks, metric=True)

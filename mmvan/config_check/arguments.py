@@ -1,0 +1,147 @@
+"""Whether what a config names exists, and takes the arguments that it is given."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from types import FunctionType
+from typing import Any
+
+import mmengine.registry
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import Registry
+from mmengine.runner import Runner
+
+from mmvan.config_check.nodes import Node, nodes_of
+from mmvan.errors import did_you_mean
+from mmvan.type_name import type_name
+
+# albumentations' transforms, in mmdet's and mmpretrain's, are looked up there.
+_OTHER_LIBRARIES = ("Albu", "Albumentations")
+# Under these keys, names are no parts to build.
+_OTHER_NAMES = frozenset({"policies", "metainfo"})
+# What MMEngine takes out before it builds: of any part; of hooks, loops, schedules and optimizers.
+_TAKEN_OUT = frozenset({"type", "_scope_"})
+_TAKEN_OUT_OF = {
+    "default_hooks": {"priority"},
+    "custom_hooks": {"priority"},
+    "train_cfg": {"by_epoch"},
+    "param_scheduler": {"convert_to_iter_based"},
+    "optim_wrapper": {"constructor", "paramwise_cfg"},
+}
+_PASSED_ON = re.compile(r"\.__init__\([^)]*\*\*")
+
+
+def argument_problems(key: str, value: Any, scope: str) -> Iterator[str]:
+    """Finds names that are not registered, and arguments that what they name does not take.
+
+    Not for models: their parts hand each other arguments in many ways, and they are built first.
+
+    Args:
+        key: The top-level key.
+        value: What the config has there.
+        scope: The library whose names these are, such as ``mmdet``.
+
+    Yields:
+        One message for each.
+    """
+    elsewhere: tuple[str, ...] = ()
+    for node in nodes_of(key, value):
+        if "type" not in node.settings or node.key.startswith(elsewhere or "\n"):
+            continue
+        if type_name(node.settings) in _OTHER_LIBRARIES:
+            elsewhere = (*elsewhere, f"{node.key}.")
+        parts = {part.partition("[")[0] for part in node.key.split(".")}
+        if not parts & _OTHER_NAMES:
+            yield from _node_problems(node, node.settings.get("_scope_") or scope)
+
+
+def _node_problems(node: Node, scope: str) -> Iterator[str]:
+    kind = node.settings["type"]
+    if not isinstance(kind, str) and not callable(kind):
+        yield f"{node.key}.type is {kind!r}; expected a name"
+        return
+    found = _resolve(kind, scope)
+    if not found:
+        yield f"{node.key}.type: {kind!r} is unknown.{_alternatives(str(kind), scope)}"
+    elif len(found) == 1:
+        yield from _unknown_arguments(node, next(iter(found)))
+
+
+def _unknown_arguments(node: Node, kind: Any) -> Iterator[str]:
+    known = _arguments(kind)
+    if known is None:
+        return
+    taken_out = _TAKEN_OUT | _TAKEN_OUT_OF.get(re.split(r"[.\[]", node.key)[0], set())
+    for argument in sorted(node.settings.keys() - known - taken_out):
+        hint = did_you_mean(argument, known) or f" It takes {', '.join(sorted(known))}."
+        yield f"{node.key}.{argument}: {type_name(kind)} has no such argument.{hint}"
+
+
+@cache
+def _arguments(kind: Any) -> set[str] | None:
+    """The arguments of a class or function; None if it takes any, or does not tell."""
+    known: set[str] = set()
+    for function in _initialisers(kind):
+        try:
+            parameters = inspect.signature(function).parameters.values()
+            source = inspect.getsource(function)
+        except (TypeError, ValueError, OSError):  # a part of a function, or not written in Python
+            return None
+        known.update(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            return known - {"self"}
+        if not _PASSED_ON.search(source):
+            saves = isinstance(kind, type) and issubclass(kind, CheckpointHook)
+            return known - {"self"} | _saving() if saves else None
+    return None
+
+
+def _initialisers(kind: Any) -> Iterator[Any]:
+    """The functions that arguments are passed on to; of several parents, none is told apart."""
+    parents = inspect.getmro(kind) if isinstance(kind, type) else ()
+    if not parents:
+        yield kind
+    for parent in parents:
+        initialiser = vars(parent).get("__init__")
+        if isinstance(initialiser, FunctionType):
+            yield initialiser
+        if len(parent.__bases__) > 1 and parent is not parents[-1]:
+            yield _takes_anything
+
+
+def _saving() -> set[str]:
+    """What the CheckpointHook hands on to the Runner when it saves."""
+    return set(inspect.signature(Runner.save_checkpoint).parameters)
+
+
+def _takes_anything(**_: Any) -> None:
+    """Stands for parents of whom arguments go to one or another."""
+
+
+@cache
+def _resolve(kind: Any, scope: str) -> frozenset[Any]:
+    """Everything that a name may mean, in whichever registry."""
+    if not isinstance(kind, str):
+        return frozenset({kind})
+    registries = (registry.children.get(scope, registry) for registry in _registries(scope))
+    return frozenset(found for registry in registries if (found := registry.get(kind)))
+
+
+def _alternatives(kind: str, scope: str) -> str:
+    names = [
+        name
+        for registry in _registries(scope)
+        for part in (registry, registry.children.get(scope, registry))
+        for name in part.module_dict
+    ]
+    return did_you_mean(kind, dict.fromkeys(names))
+
+
+@cache
+def _registries(scope: str) -> tuple[Registry, ...]:
+    """MMEngine's, and those that a library has besides."""
+    modules = (mmengine.registry, import_module(f"{scope}.registry"))
+    found = [value for module in modules for value in vars(module).values()]
+    return tuple(dict.fromkeys(value for value in found if isinstance(value, Registry)))

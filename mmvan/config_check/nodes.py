@@ -1,0 +1,32 @@
+"""The parts of a config that something is built from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Node(NamedTuple):
+    """Settings in a config.
+
+    Args:
+        key: Where they stand, such as ``model.neck`` or ``custom_hooks[1]``.
+        settings: The dictionary there.
+    """
+
+    key: str
+    settings: Mapping[str, Any]
+
+
+def nodes_of(key: str, value: Any) -> Iterator[Node]:
+    """All dictionaries below a key, that of the key first.
+
+    Args:
+        key: Where the value stands.
+        value: Anything that a config holds.
+    """
+    if isinstance(value, Mapping):
+        yield Node(key, value)
+        for name, child in value.items():
+            yield from nodes_of(f"{key}.{name}", child)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for index, child in enumerate(value):
+            yield from nodes_of(f"{key}[{index}]", child)

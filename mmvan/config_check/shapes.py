@@ -1,0 +1,117 @@
+"""Settings of the wrong kind: text where a dictionary must be, and the like."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from mmengine.config import Config
+
+from mmvan.config_check.nodes import nodes_of
+
+_Kinds: TypeAlias = tuple[type, ...]
+_DICT: _Kinds = (Mapping,)
+_TEXT: _Kinds = (str,)
+_LIST: _Kinds = (list, tuple)
+_DICT_OR_LIST: _Kinds = (Mapping, list, tuple)
+_WORDS: Mapping[_Kinds, str] = {
+    _DICT: "a dict",
+    _TEXT: "text",
+    _DICT_OR_LIST: "a dict or a list of them",
+    _LIST: "a list of dicts",
+    (*_TEXT, *_LIST): "text or a list of texts",
+}
+# Of the top level; None is allowed for all.
+_TOP: Mapping[str, _Kinds] = {
+    "model": _DICT,
+    "train_dataloader": _DICT,
+    "val_dataloader": _DICT,
+    "test_dataloader": _DICT,
+    "train_cfg": _DICT,
+    "val_cfg": _DICT,
+    "test_cfg": _DICT,
+    "optim_wrapper": _DICT,
+    "param_scheduler": _DICT_OR_LIST,
+    "val_evaluator": _DICT_OR_LIST,
+    "test_evaluator": _DICT_OR_LIST,
+    "default_hooks": _DICT,
+    "custom_hooks": _LIST,
+    "env_cfg": _DICT,
+    "randomness": _DICT,
+    "auto_scale_lr": _DICT,
+    "visualizer": _DICT,
+    "log_processor": _DICT,
+}
+# Of loaders and optimizers, wherever they have it; None is allowed for all.
+_INNER: Mapping[str, _Kinds] = {
+    "dataset": _DICT,
+    "datasets": _LIST,
+    "sampler": _DICT,
+    "batch_sampler": _DICT,
+    "pipeline": _LIST,
+    "metainfo": _DICT,
+    "ann_file": _TEXT,
+    "data_root": _TEXT,
+    "data_prefix": (*_DICT, *_TEXT),
+    "filter_cfg": _DICT,
+    "backend_args": _DICT,
+    "optimizer": _DICT,
+    "paramwise_cfg": _DICT,
+    "custom_keys": _DICT,
+    "clip_grad": _DICT,
+    "mp_cfg": _DICT,
+    "dist_cfg": _DICT,
+    "mp_start_method": _TEXT,
+    "backend": _TEXT,
+    "save_best": (*_TEXT, *_LIST),
+}
+# What the parts under these keys cannot do without.
+_NEEDED = {
+    "model": ("type",),
+    "train_dataloader": ("dataset", "sampler"),
+    "val_dataloader": ("dataset", "sampler"),
+    "test_dataloader": ("dataset", "sampler"),
+    "optim_wrapper": ("optimizer",),
+}
+
+
+def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
+    """Finds settings that are no dictionary, list or text, where only one of these can be read.
+
+    Args:
+        cfg: The whole config.
+        keys: The top-level keys that will be used.
+
+    Yields:
+        One message for each. As long as there is any, nothing else can be checked.
+    """
+    for key in keys:
+        value = cfg.get(key)
+        yield from _problem(key, value, _TOP.get(key))
+        for node in nodes_of(key, value):
+            if key == "model":
+                break
+            for name, inner in node.settings.items():
+                yield from _problem(f"{node.key}.{name}", inner, _INNER.get(name))
+        if isinstance(value, Mapping):
+            yield from _missing(key, value)
+
+
+def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
+    if kinds and value is not None and not isinstance(value, kinds):
+        expected = _WORDS.get(kinds, "a dict or text")
+        yield f"{key} is {value!r}; expected {expected}"
+    elif kinds in (_LIST, _DICT_OR_LIST) and isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            if not isinstance(part, Mapping):
+                yield f"{key}[{index}] is {part!r}; expected a dict"
+
+
+def _missing(key: str, value: Mapping[str, Any]) -> Iterator[str]:
+    for name in _NEEDED.get(key, ()):
+        batches = name == "sampler" and value.get("batch_sampler") is not None
+        if value.get(name) is None and not batches:
+            yield f"{key} has no {name}; it has {', '.join(map(str, value)) or 'nothing'}"
+    if key.endswith("_dataloader"):
+        sampler = value.get("batch_sampler")
+        inner = sampler.get("batch_size") if isinstance(sampler, Mapping) else None
+        if value.get("batch_size") is None and inner is None:
+            yield f"{key} has no batch_size; it has {', '.join(map(str, value)) or 'nothing'}"
