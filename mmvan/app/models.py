@@ -118,7 +118,7 @@ class DemoModel:
                 [
                     str(classes[each["category_id"] - 1]),
                     round(each["score"], 3),
-                    *(round(number, 1) for number in each["bbox"]),
+                    *map(round, each["bbox"]),
                 ]
                 for each in found
             ]

@@ -33,7 +33,7 @@ def import_gradio() -> Any:
     return gradio
 
 
-def find_samples(folder: Path | None, count: int = 12) -> list[str]:
+def find_samples(folder: Path | None, count: int = 10) -> list[str]:
     """The first images of a folder and those below it.
 
     Raises:

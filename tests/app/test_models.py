@@ -70,8 +70,8 @@ def test_objects_below_the_threshold_are_left_out_and_the_best_come_first() -> N
     sample = type("Sample", (), {"pred_instances": instances, "__contains__": lambda *_: False})()
     first, second = model.meta["classes"][:2]
     assert model._rows(sample, 0.3) == [
-        [first, 0.9, 1.0, 2.0, 3.0, 4.0],
-        [second, 0.4, 0.0, 0.0, 10.0, 20.0],
+        [first, 0.9, 1, 2, 3, 4],
+        [second, 0.4, 0, 0, 10, 20],
     ]
 
 
