@@ -47,6 +47,7 @@ COMMANDS = {
     "tune": Entry("mmvan.tune.__main__", "measure which operators are fastest here"),
     "doctor": Entry("mmvan.doctor.__main__", "test what is installed"),
     "demo": Entry("mmvan.cli.demo", "train, evaluate and draw all tasks on generated data"),
+    "demo-app": Entry("mmvan.cli.demo_app", "try models on images in the browser"),
     "completion": Entry("mmvan.cli.completion", "print the completion script of a shell"),
 }
 EXIT_CODES = """\

@@ -70,8 +70,9 @@ def layer_problems(model: Any, scope: str) -> Iterator[str]:
     """
     for node in nodes_of("model", model):
         kind = node.settings.get("type")
-        is_layer = node.key.endswith(_LAYERS) and isinstance(kind, str)
-        if is_layer and not _resolve(kind, scope):
+        if not isinstance(kind, str) or not node.key.endswith(_LAYERS):
+            continue
+        if not _resolve(kind, scope):
             yield f"{node.key}.type: {kind!r} is unknown.{_alternatives(kind, scope)}"
 
 

@@ -33,7 +33,9 @@ class Drawer:
         own = {"type": _KINDS[self.task], **(cfg.get("visualizer") or {})}
         settings = {**own, "vis_backends": None, "save_dir": None, "name": "drawer"}
         with VISUALIZERS.switch_scope_and_registry(cfg.default_scope) as registry:
-            self._visualizer = registry.build(settings)
+            kind = settings.pop("type")
+            # The registry would give every drawer of a class the same one, with the last colours.
+            self._visualizer = (registry.get(kind) if isinstance(kind, str) else kind)(**settings)
         self._scope = cfg.default_scope
         self._visualizer.dataset_meta = with_palette(dataset_meta)
 
