@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import traceback
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from mmvan.errors import ConfigError, DataError
 
-__all__ = ["IMAGE_KINDS", "KINDS", "MAX_PIXELS", "PATHS", "BadSampleError", "Fault", "diagnose", "file_fault"]
+__all__ = ["IMAGE_KINDS", "KINDS", "MAX_PIXELS", "PATHS", "BadSampleError", "Fault", "diagnose", "file_fault", "png_fault"]
 
 # Every kind of fault, with what it means.
 KINDS = {
@@ -39,6 +41,8 @@ IMAGE_KINDS = tuple(list(KINDS)[: list(KINDS).index("orientation")])
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)
 # The files of a sample by the keys of OpenMMLab's data.
 PATHS = ("img_path", "seg_map_path")
+_PNG_SIGNATURE = 8  # bytes
+_PNG_CHUNK = 12  # bytes of a chunk's length, name and checksum
 _NO_RANGE = ("I", "F")  # Pillow's modes of 32 bits
 # Not of one sample: the next would fail alike, and hide what is wrong.
 _NEVER_OF_A_SAMPLE = (ConfigError, ImportError, MemoryError)
@@ -126,9 +130,31 @@ def file_fault(path: str, max_pixels: int = MAX_PIXELS) -> Fault | None:
             if image.width * image.height > max_pixels:
                 return too_large(path, image.size, max_pixels)
             image.load()
-            return no_range(path, image.mode)
+            fault = no_range(path, image.mode)
+            return fault or (png_fault(path, Path(path).read_bytes()) if image.format == "PNG" else None)
     except Exception as error:  # Pillow's plugins raise anything for wrong bytes
         return Fault(_kind(error), path, str(error) or type(error).__name__)
+
+
+def png_fault(path: str, content: bytes) -> Fault | None:
+    """The fault of a PNG that is cut off, or has a wrong checksum; Pillow looks at few of them.
+
+    Args:
+        path: The file.
+        content: Its bytes, which begin with a PNG's signature.
+    """
+    view, place = memoryview(content), _PNG_SIGNATURE
+    while place + _PNG_CHUNK <= len(view):
+        end = place + _PNG_CHUNK + int.from_bytes(view[place : place + 4], "big")
+        if end > len(view):
+            break
+        name = bytes(view[place + 4 : place + 8])
+        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            return Fault("corrupt", path, f"wrong checksum of the PNG chunk {name!r} at byte {place}")
+        if name == b"IEND":
+            return None
+        place = end
+    return Fault("truncated", path, "a PNG without its end")
 
 
 def too_large(path: str, size: tuple[int, int], limit: int) -> Fault:

@@ -12,7 +12,7 @@ from mmengine.fileio import get
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmvan.data.faults import BadSampleError, no_range
+from mmvan.data.faults import BadSampleError, no_range, png_fault
 from mmvan.data.orientation import is_turned
 from mmvan.errors import ConfigError, DataError, did_you_mean
 from mmvan.registry import TRANSFORMS
@@ -102,6 +102,8 @@ class LoadImage(BaseTransform):
         """The image, and height and width that it has when it is decoded whole."""
         header = Image.open(BytesIO(content))
         fault = no_range(path, header.mode)
+        if header.format == "PNG":
+            fault = fault or png_fault(path, content)
         if fault:
             raise BadSampleError(fault)
         if self._is_plain(header, content):

@@ -120,7 +120,8 @@ class TolerantDataset:
         places = [index for index, name in enumerate(names, 1) if name.startswith("Load")]
         if places:  # from the end, so that the places stay what they are
             steps.insert(places[-1], InspectMap(number, getattr(leaf, "ignore_index", 255)))
-            steps.insert(places[0], InspectInstances(number))
+            masks = any(getattr(step, "with_mask", False) for step in steps)
+            steps.insert(places[0], InspectInstances(number, masks))
         by_library = "LoadImageFromFile" in names
         return [InspectFiles(by_library, self.max_pixels, self._current), *steps]
 
