@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import traceback
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from mmvan.data.structure import structure_fault
 from mmvan.errors import ConfigError, DataError
 
-__all__ = ["IMAGE_KINDS", "KINDS", "MAX_PIXELS", "PATHS", "BadSampleError", "Fault", "diagnose", "file_fault", "png_fault"]
+__all__ = ["IMAGE_KINDS", "KINDS", "MAX_PIXELS", "PATHS", "BadSampleError", "Fault", "diagnose", "file_fault"]
 
 # Every kind of fault, with what it means.
 KINDS = {
@@ -41,8 +42,6 @@ IMAGE_KINDS = tuple(list(KINDS)[: list(KINDS).index("orientation")])
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)
 # The files of a sample by the keys of OpenMMLab's data.
 PATHS = ("img_path", "seg_map_path")
-_PNG_SIGNATURE = 8  # bytes
-_PNG_CHUNK = 12  # bytes of a chunk's length, name and checksum
 _NO_RANGE = ("I", "F")  # Pillow's modes of 32 bits
 # Not of one sample: the next would fail alike, and hide what is wrong.
 _NEVER_OF_A_SAMPLE = (ConfigError, ImportError, MemoryError)
@@ -75,10 +74,11 @@ class BadSampleError(DataError):
 
     Args:
         fault: What is wrong with it.
+        message: The same for people, where there is more to say.
     """
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
+    def __init__(self, fault: Fault, message: str = "") -> None:
+        super().__init__(message or str(fault))
         self.fault = fault
 
 
@@ -126,35 +126,15 @@ def file_fault(path: str, max_pixels: int = MAX_PIXELS) -> Fault | None:
     try:
         if not os.path.getsize(path):
             return Fault("empty", path, "0 bytes")
-        with Image.open(path) as image:
+        content = Path(path).read_bytes()
+        with Image.open(BytesIO(content)) as image:
             if image.width * image.height > max_pixels:
                 return too_large(path, image.size, max_pixels)
             image.load()
-            fault = no_range(path, image.mode)
-            return fault or (png_fault(path, Path(path).read_bytes()) if image.format == "PNG" else None)
+            found = structure_fault(image, content)
+            return Fault(found[0], path, found[1]) if found else no_range(path, image.mode)
     except Exception as error:  # Pillow's plugins raise anything for wrong bytes
         return Fault(_kind(error), path, str(error) or type(error).__name__)
-
-
-def png_fault(path: str, content: bytes) -> Fault | None:
-    """The fault of a PNG that is cut off, or has a wrong checksum; Pillow looks at few of them.
-
-    Args:
-        path: The file.
-        content: Its bytes, which begin with a PNG's signature.
-    """
-    view, place = memoryview(content), _PNG_SIGNATURE
-    while place + _PNG_CHUNK <= len(view):
-        end = place + _PNG_CHUNK + int.from_bytes(view[place : place + 4], "big")
-        if end > len(view):
-            break
-        name = bytes(view[place + 4 : place + 8])
-        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            return Fault("corrupt", path, f"wrong checksum of the PNG chunk {name!r} at byte {place}")
-        if name == b"IEND":
-            return None
-        place = end
-    return Fault("truncated", path, "a PNG without its end")
 
 
 def too_large(path: str, size: tuple[int, int], limit: int) -> Fault:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -18,30 +20,26 @@ from mmvan.data.faults import (
     BadSampleError,
     Fault,
     file_fault,
-    png_fault,
     too_large,
 )
 from mmvan.data.masks import is_polygons, is_rle
 from mmvan.data.orientation import turned_unseen
+from mmvan.data.structure import structure_fault
 
 __all__ = ["STEPS", "InspectFiles", "InspectInstances", "InspectMap"]
 
 _LABEL_MODES = ("1", "L", "P")
 _WIDE_LABEL_MODES = ("I", "I;16", "I;16B")
 _MAX_LABEL = 255  # mmseg's label maps are uint8
-# What the last bytes of whole files are; others may have a tail of their own and be whole.
-_END_OF_JPEG = b"\xff\xd9"
 
 
 class InspectFiles(BaseTransform):
     """Refuses files that a decoder would read wrongly, or not get through.
 
-    An image beyond the limit of pixels; a JPEG without its end, which some versions of OpenCV fill
-    with grey; a PNG with a wrong checksum, which Pillow does not look at; a compressed TIFF with
-    wrong bytes, which OpenCV reads as something; a WebP that EXIF turns, which OpenCV does not; a
-    label map of colours, or of numbers that do not fit into 8 bits.
-
-    Nothing is decoded, but compressed TIFF files.
+    An image beyond the limit of pixels; a file whose own lengths, markers or checksums are wrong
+    (:mod:`mmvan.data.structure`); a compressed TIFF with wrong bytes, which OpenCV reads as
+    something; a WebP that EXIF turns, which OpenCV does not; a label map of colours, or of numbers
+    that do not fit into 8 bits. Nothing is decoded, but compressed TIFF files.
 
     Args:
         images: Whether to look at images, too: ``mmvan.LoadImage`` does it by itself.
@@ -72,24 +70,21 @@ class InspectFiles(BaseTransform):
         return results
 
     def _look(self, path: str, *, is_map: bool, panoptic: bool) -> None:
-        with open(path, "rb") as file, Image.open(file) as header:
+        content = Path(path).read_bytes()
+        with Image.open(BytesIO(content)) as header:
             fault = self._header_fault(path, header)
             if is_map and not panoptic:
                 fault = fault or _map_fault(path, header)
-            fault = fault or self._content_fault(path, header, file)
+            fault = fault or self._content_fault(path, header, content)
         if fault:
             raise BadSampleError(fault)
 
-    def _content_fault(self, path: str, header: Image.Image, file: IO[bytes]) -> Fault | None:
-        if header.format == "PNG":
-            file.seek(0)
-            return png_fault(path, file.read())
-        if header.format == "JPEG":
-            file.seek(-len(_END_OF_JPEG), 2)
-            doubtful = file.read() != _END_OF_JPEG
-        else:
-            doubtful = header.format == "TIFF" and header.info.get("compression") != "raw"
-        return file_fault(path, self.max_pixels) if doubtful else None
+    def _content_fault(self, path: str, header: Image.Image, content: bytes) -> Fault | None:
+        found = structure_fault(header, content)
+        if found:
+            return Fault(found[0], path, found[1])
+        compressed = header.format == "TIFF" and header.info.get("compression") != "raw"
+        return file_fault(path, self.max_pixels) if compressed else None
 
     def _header_fault(self, path: str, header: Image.Image) -> Fault | None:
         if header.width * header.height > self.max_pixels:

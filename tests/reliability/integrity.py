@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FAR = 10  # times the longer side: the package's own limit of where a polygon may reach
 
 
@@ -96,11 +97,22 @@ def _png(content: bytes) -> str:
 
 
 def _jpeg(content: bytes) -> str:
-    """Looks for the end behind the last segment whose length is told."""
-    place = 2
-    while content[place : place + 1] == b"\xff" and content[place + 1] not in (0xDA, 0xD9):
+    """Goes over segments by their lengths, and over coded data to the next marker.
+
+    In coded data a byte of ones is followed by zero, a restart, or what may stand between scans.
+    Bytes between segments are passed over, as libjpeg does.
+    """
+    place, allowed = 2, range(1, 256)
+    while match := _MARKER.search(content, place):
+        marker, place = content[match.start() + 1], match.start()
+        if marker == 0xD9:
+            return ""
+        if marker not in allowed:
+            return f"marker {marker:x} in coded data"
+        if marker == 0xDA:
+            allowed = (0xC4, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE)  # type: ignore[assignment]
         place += 2 + struct.unpack_from(">H", content, place + 2)[0]
-    return "" if content.find(b"\xff\xd9", place) >= 0 else "no end of the image"
+    return "no end of the image"
 
 
 def _webp(content: bytes) -> str:
