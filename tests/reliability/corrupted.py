@@ -15,6 +15,9 @@ What must be replaced is found out without the package (`integrity.py`). A sampl
 - its size is not the one that the annotations or the label map have, or
 - its objects, label map or label cannot be the image's.
 
+Of TIFF files that Pillow loads, OpenCV refuses some for tags that Pillow has no use for: those are
+not bad, and counted apart.
+
 Samples that are read must be what the other decoder reads, pixel by pixel. A change inside a format
 without checksums that no decoder notices is none of these: such files are counted apart.
 """
@@ -69,6 +72,7 @@ SCOPES = {"classification": "mmpretrain", "detection": "mmdet", "segmentation": 
 _WHOLE_SHARE = 4  # to so many corrupted samples one whole one
 _MEMORY = 8 << 30  # bytes that a library may ask for while it loads one sample
 _SECONDS = 20  # that it may take
+_REFUSED = "OpenCV refuses it"
 Pixels = NDArray[np.uint8]
 
 
@@ -83,7 +87,8 @@ class Record:
         replaced: Why it was; empty if it was not.
         alike: Whether its data are what another decoder reads; None if that was not compared.
         unseen: Whether it is read as something else than it was before it was changed.
-        warned: Whether a decoder warned of it, and read it.
+        warned: Whether libjpeg warned of it, and read it.
+        disputed: Whether the other decoder alone refuses it, for a tag of a TIFF.
     """
 
     kind: str
@@ -93,6 +98,7 @@ class Record:
     alike: bool | None = None
     unseen: bool = False
     warned: bool = False
+    disputed: bool = False
 
 
 @dataclass
@@ -213,7 +219,7 @@ def by_opencv(content: bytes) -> tuple[Pixels | str, bool]:
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
         file.seek(0)
         warned = b"JPEG" in file.read()
-    return ("OpenCV" if pixels is None else pixels), warned
+    return (_REFUSED if pixels is None else pixels), warned
 
 
 @contextlib.contextmanager
@@ -242,7 +248,16 @@ def _examine_file(task: str, found: Sequence[File]) -> Callable[[int, Any, Any],
         file = found[index]
         replaced = _fault(sample["data_samples"])
         other, warned = _other_decoder(file, task)
-        bad = structure_fault(file.content) or (other if isinstance(other, str) else "")
+        bad = structure_fault(file.content)
+        disputed = (
+            not bad
+            and isinstance(other, str)
+            and other == _REFUSED
+            and file.kind.startswith("TIFF")
+        )
+        if disputed:
+            other = None
+        bad = bad or (other if isinstance(other, str) else "")
         if not bad and error is not None:
             bad = f"raises {type(error).__name__}"
         if not bad and task != "classification" and other.shape != (HEIGHT, WIDTH, 3):
@@ -253,7 +268,14 @@ def _examine_file(task: str, found: Sequence[File]) -> Callable[[int, Any, Any],
         alike = None if other is None else np.array_equal(pixels, other)
         before = by_pillow(original(file.kind, file.number))
         unseen = not np.array_equal(pixels, before)
-        return Record(file.kind, file.change, alike=alike, unseen=unseen, warned=warned)
+        return Record(
+            file.kind,
+            file.change,
+            alike=alike,
+            unseen=unseen,
+            warned=warned,
+            disputed=disputed,
+        )
 
     return examine
 
@@ -557,7 +579,9 @@ def main() -> int:
     print(table(grouped(images, lambda record: record.change), ("task", "change")), "\n")
     print(table(grouped(images, lambda record: record.kind), ("task", "format")), "\n")
     warned = sum(record.warned for record in images["detection"])
-    print(f"JPEG files that are read and that libjpeg warns of: {warned}\n")
+    disputed = sum(record.disputed for record in images["classification"])
+    print(f"JPEG files that are read and that libjpeg warns of: {warned}")
+    print(f"TIFF files that Pillow loads and OpenCV refuses: {disputed}\n")
     print("Annotations:\n")
     print(table(grouped(others, lambda record: record.change), ("task", "change")), "\n")
     print(f"Entries that mmdet cannot build a dataset with: {dict(objects.stopped)}")
@@ -566,6 +590,7 @@ def main() -> int:
     print(f"what its own dataset does for broken entries: {dict(objects.endings)}")
     every = Tally([r for part in (images, others) for rs in part.values() for r in rs])
     wrong = [r for r in every.records if bool(r.bad) != bool(r.replaced) or r.alike is False]
+    print(f"{len(every.records)} samples were loaded, and no process ended.")
     for record in wrong[:50]:
         print(record)
     return int(bool(wrong or objects.untold))
