@@ -1,5 +1,8 @@
-"""Steps that look at a sample before and after it is loaded, put into pipelines by the tolerant
-dataset; what a decoder or a library refuses by itself is not looked at again."""
+"""Steps that look at a sample before and after it is loaded.
+
+The tolerant dataset puts them into pipelines. What a decoder or a library refuses by itself is not
+looked at again.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +164,9 @@ class InspectMap(BaseTransform):
                 raise BadSampleError(Fault(fault[0], str(results.get("seg_map_path")), fault[1]))
         return results
 
-    def _map_faults(self, labels: NDArray[np.uint8], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
+    def _map_faults(
+        self, labels: NDArray[np.uint8], size: tuple[int, int]
+    ) -> Iterator[tuple[str, str]]:
         if labels.ndim != 2:
             yield "label map", f"an array of {labels.ndim} axes; expected one channel"
         elif labels.shape != size:
@@ -215,7 +220,7 @@ def _are_labels(labels: Any, classes: int | None) -> bool:
     if not values.size:  # an image of no class, where it may have several
         return True
     most = values.max() + 1 if classes is None else classes
-    return values.dtype.kind in "iu" and 0 <= values.min() and bool(values.max() < most)
+    return values.dtype.kind in "iu" and values.min() >= 0 and bool(values.max() < most)
 
 
 def _is_box_in(box: Any, height: int, width: int) -> bool:

@@ -118,10 +118,7 @@ class LoadImage(BaseTransform):
             header.format == "JPEG"
             and header.mode in ("RGB", "L")
             and content.endswith(_END_OF_JPEG)
-            and (
-                self.color_type == "color_ignore_orientation"
-                or not is_turned(header)
-            )
+            and (self.color_type == "color_ignore_orientation" or not is_turned(header))
         )
 
     def _reduction(self, header: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""What pycocotools can read of the segmentations in COCO files; on others it may end the process."""
+"""What pycocotools can read of COCO's segmentations; by others it may end the process."""
 
 from __future__ import annotations
 

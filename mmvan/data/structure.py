@@ -48,7 +48,9 @@ def _png_fault(content: memoryview) -> tuple[str, str] | None:
         if end > len(content):
             break
         name = bytes(content[place + 4 : place + 8])
-        if zlib.crc32(content[place + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], "big"):
+        if zlib.crc32(content[place + 4 : end - 4]) != int.from_bytes(
+            content[end - 4 : end], "big"
+        ):
             return "corrupt", f"wrong checksum of the PNG chunk {name!r} at byte {place}"
         if name == b"IEND":
             return None

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import io
 import json
 import logging
@@ -418,6 +419,7 @@ def in_a_child(work: Callable[[], Any]) -> str:
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_SECONDS)
+            faulthandler.disable()
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             work()
             status = 0
@@ -432,7 +434,8 @@ def in_a_child(work: Callable[[], Any]) -> str:
 def _starts(entry: Entry, root: Path) -> bool:
     """Whether mmdet can build a dataset with an entry."""
     try:
-        _built(_detection(root, coco_file([entry]), "one.json"))
+        options = _detection(root, coco_file([entry]), "one.json")
+        _built({**options, "serialize_data": False})  # or MMEngine collects garbage each time
     except Exception:  # noqa: BLE001 - whatever it is, no run begins
         return False
     return True
