@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -56,6 +55,7 @@ class InspectFiles(BaseTransform):
         self.images = images or max_pixels < MAX_PIXELS
         self.current = {} if current is None else current
         self.max_pixels = max_pixels
+        self._buffer = bytearray()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Returns the results unchanged.
@@ -73,16 +73,23 @@ class InspectFiles(BaseTransform):
         return results
 
     def _look(self, path: str, *, is_map: bool, panoptic: bool) -> None:
-        content = Path(path).read_bytes()
-        with Image.open(BytesIO(content)) as header:
+        with Path(path).open("rb") as file, Image.open(file) as header:
             fault = self._header_fault(path, header)
             if is_map and not panoptic:
                 fault = fault or _map_fault(path, header)
-            fault = fault or self._content_fault(path, header, content)
+            fault = fault or self._content_fault(path, header, self._read(file))
         if fault:
             raise BadSampleError(fault)
 
-    def _content_fault(self, path: str, header: Image.Image, content: bytes) -> Fault | None:
+    def _read(self, file: IO[bytes]) -> memoryview:
+        """The whole file, until the next is read: new memory for each would take longer."""
+        size = file.seek(0, 2)
+        if size > len(self._buffer):
+            self._buffer = bytearray(size)
+        file.seek(0)
+        return memoryview(self._buffer)[: file.readinto(self._buffer)]  # type: ignore[attr-defined]
+
+    def _content_fault(self, path: str, header: Image.Image, content: memoryview) -> Fault | None:
         found = structure_fault(header, content)
         if found:
             return Fault(found[0], path, found[1])
@@ -102,6 +109,9 @@ class InspectInstances(BaseTransform):
     It must come before: pycocotools ends the process with a segmentation fault, or asks for all of
     the memory, on coordinates that are no numbers or far away.
 
+    Annotations stay what they are while a dataset is in memory: objects that were found good in an
+    image of the size that they tell are not gone through again in later epochs.
+
     Args:
         classes: How many there are; None if that is not known.
         masks: Whether masks are loaded, so that each object must have one.
@@ -110,6 +120,7 @@ class InspectInstances(BaseTransform):
     def __init__(self, classes: int | None, masks: bool = False) -> None:
         self.classes = classes
         self.masks = masks
+        self._good = bytearray()  # by the sample's index in its dataset
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Returns the results unchanged.
@@ -120,7 +131,14 @@ class InspectInstances(BaseTransform):
         fault = next(self._faults(results), None)
         if fault:
             raise BadSampleError(Fault(fault[0], str(results.get("img_path")), fault[1]))
+        self._remember(results)
         return results
+
+    def _remember(self, results: Mapping[str, Any]) -> None:
+        index = results.get("sample_idx")
+        if index is not None and None not in (results.get("height"), results.get("width")):
+            self._good.extend(bytes(max(0, index + 1 - len(self._good))))
+            self._good[index] = True
 
     def _faults(self, results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yields kinds and reasons, what explains the others first."""
@@ -130,6 +148,9 @@ class InspectInstances(BaseTransform):
             kind = "orientation" if told == (width, height) else "size"
             reason = f"the annotations say {told[1]} x {told[0]}, the image is {width} x {height}"
             yield kind, reason
+        index = results.get("sample_idx")
+        if index is not None and index < len(self._good) and self._good[index]:
+            return
         masks = self.masks and "segments_info" not in results  # panoptic ones come from a PNG
         for number, instance in enumerate(results.get("instances") or ()):
             for kind, reason in _instance_faults(instance, (height, width), self.classes, masks):
@@ -172,12 +193,17 @@ class InspectMap(BaseTransform):
         elif labels.shape != size:
             found = f"{labels.shape[1]} x {labels.shape[0]}"
             yield "size", f"the label map is {found}, the image {size[1]} x {size[0]}"
-        elif self.classes is not None:
+        elif self.classes is not None and not self._are_few(labels):
             wrong = labels[(labels >= self.classes) & (labels != self.ignore)]
             if wrong.size:
                 values = ", ".join(map(str, np.unique(wrong)[:5]))
                 expected = f"expected 0 to {self.classes - 1}, or {self.ignore}"
                 yield "label map", f"values {values} in {wrong.size} pixels; {expected}"
+
+    def _are_few(self, labels: NDArray[np.uint8]) -> bool:
+        """Whether all are classes or ignored, in one pass over most label maps."""
+        # 255 becomes 0.
+        return self.ignore == _MAX_LABEL and (labels + np.uint8(1)).max(initial=0) <= self.classes
 
 
 def _map_fault(path: str, header: Image.Image) -> Fault | None:
@@ -213,6 +239,8 @@ def _instance_faults(
 
 def _are_labels(labels: Any, classes: int | None) -> bool:
     """Whether a label, or each of several, is the index of a class."""
+    if type(labels) is int:
+        return labels >= 0 and (classes is None or labels < classes)
     try:
         values = np.asarray(labels)
     except ValueError:  # lists of several lengths

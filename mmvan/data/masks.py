@@ -8,7 +8,6 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 __all__ = ["is_polygons", "is_rle"]
 
@@ -17,7 +16,7 @@ _FAR = 10  # times the longer side of an image; pycocotools draws all of a polyg
 # pycocotools writes run lengths in groups of 5 bits, from the character "0" on (maskApi.c); its
 # reader takes no notice of the end of a text whose last group says that it goes on.
 _RLE_TEXT = re.compile("[0-o]*[0-O]|")
-_LONGEST_GROUP = 7  # characters of a number of 32 bits
+_FIRST, _GOES_ON = 48, 80  # the first character, and the first of those that go on
 
 
 def is_polygons(value: Any, size: Sequence[Any]) -> bool:
@@ -52,25 +51,27 @@ def is_rle(value: Any, size: Sequence[Any]) -> bool:
     counts, area = value.get("counts"), size[0] * size[1]
     if isinstance(counts, (str, bytes)):
         lengths = _run_lengths(counts if isinstance(counts, str) else counts.decode("latin-1"))
-        return lengths is not None and bool((lengths >= 0).all() and lengths.sum() == area)
+        return lengths is not None and min(lengths, default=0) >= 0 and sum(lengths) == area
     if not isinstance(counts, list) or not all(type(c) is int and c >= 0 for c in counts):
         return False
     return sum(counts) == area
 
 
-def _run_lengths(text: str) -> NDArray[np.int64] | None:
-    """Decodes run lengths as pycocotools does (rleFrString in its maskApi.c); None if it cannot."""
+def _run_lengths(text: str) -> list[int] | None:
+    """Decodes run lengths as pycocotools does (rleFrString in its maskApi.c); None if it cannot.
+
+    A loop, because for texts of usual length NumPy's calls take longer.
+    """
     if not _RLE_TEXT.fullmatch(text):
         return None
-    codes = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(codes < 32)
-    starts = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
-    if (ends - starts >= _LONGEST_GROUP).any():
-        return None
-    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, ends - starts + 1))
-    values = np.add.reduceat((codes & 31) << shifts, starts) if len(ends) else codes
-    values -= np.where(codes[ends] & 16, 1 << (shifts[ends] + 5), 0)
-    # From the fourth on, each is the difference to the last but one.
-    for first in (1, 2):
-        values[first::2] = np.cumsum(values[first::2])
-    return values
+    counts: list[int] = []
+    value = shift = 0
+    for code in text.encode():
+        value |= (code - _FIRST & 31) << shift
+        shift += 5
+        if code < _GOES_ON:
+            if code & 16 == 0:  # a negative number; the first character has this bit
+                value -= 1 << shift
+            counts.append(value + counts[-2] if len(counts) > 2 else value)
+            value = shift = 0
+    return counts

@@ -25,7 +25,7 @@ _IN_SCANS[[0, 0xFF, *range(0xD0, 0xD8)]] = True
 _OFFSETS, _LENGTHS = (TiffImagePlugin.STRIPOFFSETS, 324), (TiffImagePlugin.STRIPBYTECOUNTS, 325)
 
 
-def structure_fault(header: Image.Image, content: bytes) -> tuple[str, str] | None:
+def structure_fault(header: Image.Image, content: bytes | memoryview) -> tuple[str, str] | None:
     """The kind and the reason of what is wrong with a file; None if nothing is found.
 
     Args:
@@ -58,7 +58,7 @@ def _png_fault(content: memoryview) -> tuple[str, str] | None:
     return "truncated", "a PNG without its end"
 
 
-def _jpeg_fault(content: bytes) -> tuple[str, str] | None:
+def _jpeg_fault(content: bytes | memoryview) -> tuple[str, str] | None:
     """Goes from segment to segment, and in the coded data from marker to marker."""
     codes = np.frombuffer(content, np.uint8)
     starts = np.flatnonzero(codes[:-1] == 0xFF)

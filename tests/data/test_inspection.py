@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmvan.data import inspection
 from mmvan.data.faults import BadSampleError
 from mmvan.data.inspection import InspectInstances
 
@@ -49,6 +50,31 @@ def test_objects(change: dict[str, Any], kind: str) -> None:
     found = kind_of({"instances": [THING, {**THING, **change}]})
     assert found.replace("instances[1]: ", "").startswith(kind)
     assert bool(found) == bool(kind) == ("instances[1]" in found)
+
+
+def test_good_objects_are_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+    real = inspection.is_polygons
+    monkeypatch.setattr(inspection, "is_polygons", lambda *a: (looked.append(a), real(*a))[1])
+    step = InspectInstances(3)
+    bad = {**THING, "mask": [[1, 2]]}
+
+    def inspect(index: int | None, told: tuple[int, int] | None, thing: dict[str, Any]) -> int:
+        height, width = told or (None, None)
+        results = {"ori_shape": SIZE, "height": height, "width": width, "instances": [thing]}
+        before = len(looked)
+        step(results if index is None else {**results, "sample_idx": index})
+        return len(looked) - before
+
+    assert [inspect(7, SIZE, THING) for _ in range(3)] == [1, 0, 0]
+    assert [inspect(2, SIZE, THING) for _ in range(2)] == [1, 0]
+    assert [inspect(1, None, THING) for _ in range(2)] == [1, 1]  # of any size
+    assert [inspect(None, SIZE, THING) for _ in range(2)] == [1, 1]
+    for _ in range(2):
+        with pytest.raises(BadSampleError, match="a polygon"):
+            inspect(3, SIZE, bad)
+    with pytest.raises(BadSampleError, match="the annotations say 9 x 9"):
+        inspect(7, (9, 9), THING)
 
 
 def test_masks_that_are_not_loaded_need_not_be_there() -> None:
