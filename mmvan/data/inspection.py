@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -26,7 +27,7 @@ from mmvan.data.faults import (
 )
 from mmvan.data.masks import is_polygons, is_rle
 from mmvan.data.orientation import turned_unseen
-from mmvan.data.structure import structure_fault
+from mmvan.data.structure import plain_fault, plain_size, structure_fault
 
 __all__ = ["STEPS", "InspectFiles", "InspectInstances", "InspectMap"]
 
@@ -73,28 +74,33 @@ class InspectFiles(BaseTransform):
         return results
 
     def _look(self, path: str, *, is_map: bool, panoptic: bool) -> None:
-        with Path(path).open("rb") as file, Image.open(file) as header:
-            fault = self._header_fault(path, header)
-            if is_map and not panoptic:
-                fault = fault or _map_fault(path, header)
-            fault = fault or self._content_fault(path, header, self._read(file))
+        with Path(path).open("rb", buffering=0) as file:
+            content = self._read(file)
+            size = plain_size(content, one_channel=is_map)
+            if size and size[0] * size[1] <= self.max_pixels:
+                fault = _told(path, plain_fault(content))
+            else:
+                file.seek(0)
+                with Image.open(file) as header:
+                    fault = self._header_fault(path, header)
+                    if is_map and not panoptic:
+                        fault = fault or _map_fault(path, header)
+                    fault = fault or self._content_fault(path, header, content)
         if fault:
             raise BadSampleError(fault)
 
-    def _read(self, file: IO[bytes]) -> memoryview:
+    def _read(self, file: FileIO) -> memoryview:
         """The whole file, until the next is read: new memory for each would take longer."""
         size = file.seek(0, 2)
         if size > len(self._buffer):
             self._buffer = bytearray(size)
         file.seek(0)
-        return memoryview(self._buffer)[: file.readinto(self._buffer)]  # type: ignore[attr-defined]
+        return memoryview(self._buffer)[: file.readinto(self._buffer)]
 
     def _content_fault(self, path: str, header: Image.Image, content: memoryview) -> Fault | None:
-        found = structure_fault(header, content)
-        if found:
-            return Fault(found[0], path, found[1])
+        fault = _told(path, structure_fault(header, content))
         compressed = header.format == "TIFF" and header.info.get("compression") != "raw"
-        return file_fault(path, self.max_pixels) if compressed else None
+        return fault or (file_fault(path, self.max_pixels) if compressed else None)
 
     def _header_fault(self, path: str, header: Image.Image) -> Fault | None:
         if header.width * header.height > self.max_pixels:
@@ -204,6 +210,10 @@ class InspectMap(BaseTransform):
         """Whether all are classes or ignored, in one pass over most label maps."""
         # 255 becomes 0.
         return self.ignore == _MAX_LABEL and (labels + np.uint8(1)).max(initial=0) <= self.classes
+
+
+def _told(path: str, found: tuple[str, str] | None) -> Fault | None:
+    return Fault(found[0], path, found[1]) if found else None
 
 
 def _map_fault(path: str, header: Image.Image) -> Fault | None:
