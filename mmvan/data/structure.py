@@ -6,11 +6,11 @@ what it has of a JPEG file whose data end in an unknown marker, or of a compress
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 
-import numpy as np
 from PIL import Image, TiffImagePlugin
 
 __all__ = ["plain_fault", "plain_size", "structure_fault"]
@@ -24,9 +24,9 @@ _SCAN = 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # What may stand between the scans of a JPEG file: tables, comments, and a number of lines.
 _BETWEEN_SCANS = (0xC4, _SCAN, 0xDB, 0xDC, 0xDD, 0xFE)
-# What stands for itself in a JPEG file: no marker (stuffed, filled), and restarts.
-_IN_SCANS = np.zeros(256, bool)
-_IN_SCANS[[0, 0xFF, *range(0xD0, 0xD8)]] = True
+_NO_MARKERS = frozenset((0, 0xFF, *range(0xD0, 0xD8)))
+# In coded data: no byte that is stuffed or filled, and no restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _OFFSETS, _LENGTHS = (TiffImagePlugin.STRIPOFFSETS, 324), (TiffImagePlugin.STRIPBYTECOUNTS, 325)
 
 
@@ -99,20 +99,14 @@ def _jpeg_fault(content: bytes | memoryview) -> tuple[str, str] | None:
     place, marker = last
     if marker == _END_OF_JPEG:
         return None
-    codes = np.frombuffer(content, np.uint8)
-    starts = place + np.flatnonzero(codes[place:-1] == _MARK)
-    markers = starts[~_IN_SCANS[codes[starts + 1]]]
-    while True:
-        number = int(np.searchsorted(markers, place))
-        if number == len(markers):
-            return "truncated", "a JPEG without its end"
-        place = int(markers[number])
-        marker = int(codes[place + 1])
+    while found := _MARKER.search(content, place):
+        place, marker = found.start(), content[found.end() - 1]
         if marker == _END_OF_JPEG:
             return None
         if marker not in _BETWEEN_SCANS:
             return "corrupt", f"marker {marker:#x} in the coded data, at byte {place}"
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return "truncated", "a JPEG without its end"
 
 
 def _segments(content: bytes | memoryview) -> Iterator[tuple[int, int]]:
@@ -123,7 +117,7 @@ def _segments(content: bytes | memoryview) -> Iterator[tuple[int, int]]:
     place = 2
     while place + 1 < len(content):
         marker = content[place + 1]
-        if content[place] != _MARK or _IN_SCANS[marker]:
+        if content[place] != _MARK or marker in _NO_MARKERS:
             place += 1
             continue
         yield place, marker
