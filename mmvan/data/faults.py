@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from mmvan.data.structure import structure_fault
 from mmvan.errors import ConfigError, DataError
 
-__all__ = ["IMAGE_KINDS", "KINDS", "MAX_PIXELS", "PATHS", "BadSampleError", "Fault", "diagnose", "file_fault"]
+__all__ = [
+    "IMAGE_KINDS",
+    "KINDS",
+    "MAX_PIXELS",
+    "PATHS",
+    "BadSampleError",
+    "Fault",
+    "diagnose",
+    "file_fault",
+]
 
 # Every kind of fault, with what it means.
 KINDS = {
@@ -71,10 +82,11 @@ class BadSampleError(DataError):
 
     Args:
         fault: What is wrong with it.
+        message: The same for people, where there is more to say.
     """
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
+    def __init__(self, fault: Fault, message: str = "") -> None:
+        super().__init__(message or str(fault))
         self.fault = fault
 
 
@@ -104,7 +116,7 @@ def diagnose(error: Exception, info: Mapping[str, Any], max_pixels: int = MAX_PI
     if "failed to load image" in str(error):  # mmcv's words for what its decoder returns None for
         return Fault("decoder", path, f"{error}; mmvan.LoadImage reads what Pillow does")
     place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(place.filename)}:{place.lineno}"
+    where = f"{Path(place.filename).name}:{place.lineno}"
     kind = "mask" if "_mask.pyx" in place.filename else "pipeline"  # pycocotools
     reason = f"{type(error).__name__} at {where}: {error}"
     return Fault(kind, path, reason)
@@ -120,14 +132,16 @@ def file_fault(path: str, max_pixels: int = MAX_PIXELS) -> Fault | None:
     if "://" in path:
         return None
     try:
-        if not os.path.getsize(path):
+        if not Path(path).stat().st_size:
             return Fault("empty", path, "0 bytes")
-        with Image.open(path) as image:
+        content = Path(path).read_bytes()
+        with Image.open(BytesIO(content)) as image:
             if image.width * image.height > max_pixels:
                 return too_large(path, image.size, max_pixels)
             image.load()
-            return no_range(path, image.mode)
-    except Exception as error:  # Pillow's plugins raise anything for wrong bytes
+            found = structure_fault(image, content)
+            return Fault(found[0], path, found[1]) if found else no_range(path, image.mode)
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise anything for wrong bytes
         return Fault(_kind(error), path, str(error) or type(error).__name__)
 
 

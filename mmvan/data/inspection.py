@@ -1,10 +1,15 @@
-"""Steps that look at a sample before and after it is loaded, put into pipelines by the tolerant
-dataset; what a decoder or a library refuses by itself is not looked at again."""
+"""Steps that look at a sample before and after it is loaded.
+
+The tolerant dataset puts them into pipelines. What a decoder or a library refuses by itself is not
+looked at again.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from io import FileIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,25 +25,24 @@ from mmvan.data.faults import (
     file_fault,
     too_large,
 )
+from mmvan.data.masks import is_polygons, is_rle
 from mmvan.data.orientation import turned_unseen
+from mmvan.data.structure import plain_fault, plain_size, structure_fault
 
 __all__ = ["STEPS", "InspectFiles", "InspectInstances", "InspectMap"]
 
 _LABEL_MODES = ("1", "L", "P")
 _WIDE_LABEL_MODES = ("I", "I;16", "I;16B")
 _MAX_LABEL = 255  # mmseg's label maps are uint8
-_FAR = 10  # times the longer side of an image; pycocotools draws all of a polygon, however long
-# What the last bytes of whole files are; others may have a tail of their own and be whole.
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_LONGEST_END = max(map(len, _ENDS.values()))
 
 
 class InspectFiles(BaseTransform):
     """Refuses files that a decoder would read wrongly, or not get through.
 
-    Headers and last bytes alone are read: an image beyond the limit of pixels; an image without
-    its end, which some versions of OpenCV fill with grey; a WebP that EXIF turns, which OpenCV does
-    not; a label map of colours, or of numbers that do not fit into 8 bits.
+    An image beyond the limit of pixels; a file whose own lengths, markers or checksums are wrong
+    (:mod:`mmvan.data.structure`); a compressed TIFF with wrong bytes, which OpenCV reads as
+    something; a WebP that EXIF turns, which OpenCV does not; a label map of colours, or of numbers
+    that do not fit into 8 bits. Nothing is decoded, but compressed TIFF files.
 
     Args:
         images: Whether to look at images, too: ``mmvan.LoadImage`` does it by itself.
@@ -52,6 +56,7 @@ class InspectFiles(BaseTransform):
         self.images = images or max_pixels < MAX_PIXELS
         self.current = {} if current is None else current
         self.max_pixels = max_pixels
+        self._buffer = bytearray()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Returns the results unchanged.
@@ -69,16 +74,33 @@ class InspectFiles(BaseTransform):
         return results
 
     def _look(self, path: str, *, is_map: bool, panoptic: bool) -> None:
-        with open(path, "rb") as file, Image.open(file) as header:
-            fault = self._header_fault(path, header)
-            if is_map and not panoptic:
-                fault = fault or _map_fault(path, header)
-            end = _ENDS.get(header.format or "")
-            file.seek(-min(_LONGEST_END, file.seek(0, 2)), 2)
-            whole = end is None or file.read().endswith(end)
-        fault = fault or (None if whole else file_fault(path, self.max_pixels))
+        with Path(path).open("rb", buffering=0) as file:
+            content = self._read(file)
+            size = plain_size(content, one_channel=is_map)
+            if size and size[0] * size[1] <= self.max_pixels:
+                fault = _told(path, plain_fault(content))
+            else:
+                file.seek(0)
+                with Image.open(file) as header:
+                    fault = self._header_fault(path, header)
+                    if is_map and not panoptic:
+                        fault = fault or _map_fault(path, header)
+                    fault = fault or self._content_fault(path, header, content)
         if fault:
             raise BadSampleError(fault)
+
+    def _read(self, file: FileIO) -> memoryview:
+        """The whole file, until the next is read: new memory for each would take longer."""
+        size = file.seek(0, 2)
+        if size > len(self._buffer):
+            self._buffer = bytearray(size)
+        file.seek(0)
+        return memoryview(self._buffer)[: file.readinto(self._buffer)]
+
+    def _content_fault(self, path: str, header: Image.Image, content: memoryview) -> Fault | None:
+        fault = _told(path, structure_fault(header, content))
+        compressed = header.format == "TIFF" and header.info.get("compression") != "raw"
+        return fault or (file_fault(path, self.max_pixels) if compressed else None)
 
     def _header_fault(self, path: str, header: Image.Image) -> Fault | None:
         if header.width * header.height > self.max_pixels:
@@ -88,17 +110,23 @@ class InspectFiles(BaseTransform):
 
 
 class InspectInstances(BaseTransform):
-    """Refuses objects that cannot be the image's, after it and before they are loaded.
+    """Refuses labels and objects that cannot be the image's, after it and before they are loaded.
 
     It must come before: pycocotools ends the process with a segmentation fault, or asks for all of
     the memory, on coordinates that are no numbers or far away.
 
+    Annotations stay what they are while a dataset is in memory: objects that were found good in an
+    image of the size that they tell are not gone through again in later epochs.
+
     Args:
         classes: How many there are; None if that is not known.
+        masks: Whether masks are loaded, so that each object must have one.
     """
 
-    def __init__(self, classes: int | None) -> None:
+    def __init__(self, classes: int | None, masks: bool = False) -> None:
         self.classes = classes
+        self.masks = masks
+        self._good = bytearray()  # by the sample's index in its dataset
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Returns the results unchanged.
@@ -109,7 +137,14 @@ class InspectInstances(BaseTransform):
         fault = next(self._faults(results), None)
         if fault:
             raise BadSampleError(Fault(fault[0], str(results.get("img_path")), fault[1]))
+        self._remember(results)
         return results
+
+    def _remember(self, results: Mapping[str, Any]) -> None:
+        index = results.get("sample_idx")
+        if index is not None and None not in (results.get("height"), results.get("width")):
+            self._good.extend(bytes(max(0, index + 1 - len(self._good))))
+            self._good[index] = True
 
     def _faults(self, results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yields kinds and reasons, what explains the others first."""
@@ -119,9 +154,16 @@ class InspectInstances(BaseTransform):
             kind = "orientation" if told == (width, height) else "size"
             reason = f"the annotations say {told[1]} x {told[0]}, the image is {width} x {height}"
             yield kind, reason
+        index = results.get("sample_idx")
+        if index is not None and index < len(self._good) and self._good[index]:
+            return
+        masks = self.masks and "segments_info" not in results  # panoptic ones come from a PNG
         for number, instance in enumerate(results.get("instances") or ()):
-            for kind, reason in _instance_faults(instance, height, width, self.classes):
+            for kind, reason in _instance_faults(instance, (height, width), self.classes, masks):
                 yield kind, f"instances[{number}]: {reason}"
+        label = results.get("gt_label")
+        if label is not None and not _are_labels(label, self.classes):
+            yield "label", f"gt_label {label!r} with {self.classes} classes"
 
 
 class InspectMap(BaseTransform):
@@ -149,18 +191,29 @@ class InspectMap(BaseTransform):
                 raise BadSampleError(Fault(fault[0], str(results.get("seg_map_path")), fault[1]))
         return results
 
-    def _map_faults(self, labels: NDArray[np.uint8], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
+    def _map_faults(
+        self, labels: NDArray[np.uint8], size: tuple[int, int]
+    ) -> Iterator[tuple[str, str]]:
         if labels.ndim != 2:
             yield "label map", f"an array of {labels.ndim} axes; expected one channel"
         elif labels.shape != size:
             found = f"{labels.shape[1]} x {labels.shape[0]}"
             yield "size", f"the label map is {found}, the image {size[1]} x {size[0]}"
-        elif self.classes is not None:
+        elif self.classes is not None and not self._are_few(labels):
             wrong = labels[(labels >= self.classes) & (labels != self.ignore)]
             if wrong.size:
                 values = ", ".join(map(str, np.unique(wrong)[:5]))
                 expected = f"expected 0 to {self.classes - 1}, or {self.ignore}"
                 yield "label map", f"values {values} in {wrong.size} pixels; {expected}"
+
+    def _are_few(self, labels: NDArray[np.uint8]) -> bool:
+        """Whether all are classes or ignored, in one pass over most label maps."""
+        # 255 becomes 0.
+        return self.ignore == _MAX_LABEL and (labels + np.uint8(1)).max(initial=0) <= self.classes
+
+
+def _told(path: str, found: tuple[str, str] | None) -> Fault | None:
+    return Fault(found[0], path, found[1]) if found else None
 
 
 def _map_fault(path: str, header: Image.Image) -> Fault | None:
@@ -177,47 +230,46 @@ def _map_fault(path: str, header: Image.Image) -> Fault | None:
 
 
 def _instance_faults(
-    instance: Mapping[str, Any], height: int, width: int, classes: int | None
+    instance: Mapping[str, Any], size: tuple[int, int], classes: int | None, masks: bool
 ) -> Iterator[tuple[str, str]]:
     box = instance.get("bbox")
-    if box is not None and not _is_box_in(box, height, width):
-        yield "box", f"bbox {list(box)} (x1, y1, x2, y2) has no part in {width} x {height} pixels"
+    if box is not None and not _is_box_in(box, *size):
+        yield "box", f"bbox {box} (x1, y1, x2, y2) has no part in {size[1]} x {size[0]} pixels"
     label = instance.get("bbox_label")
-    if classes is not None and label is not None and not 0 <= label < classes:
-        yield "label", f"bbox_label {label} with {classes} classes"
+    if label is not None and not _are_labels(label, classes):
+        yield "label", f"bbox_label {label!r} with {classes} classes"
     mask = instance.get("mask")
-    if isinstance(mask, Mapping):
-        yield from _rle_faults(mask, height, width)
-    elif mask and not all(_is_polygon(polygon, _FAR * max(height, width)) for polygon in mask):
+    if mask is None and masks:
+        yield "mask", "no segmentation, which the pipeline loads"
+    elif isinstance(mask, Mapping) and not is_rle(mask, size):
+        yield "mask", f"no run lengths of {size[0]} x {size[1]} pixels (height, width)"
+    elif mask and not isinstance(mask, Mapping) and not is_polygons(mask, size):
         yield "mask", "a polygon that is not three or more pairs of numbers in or near the image"
 
 
-def _rle_faults(mask: Mapping[str, Any], height: int, width: int) -> Iterator[tuple[str, str]]:
-    if list(mask.get("size", ())) != [height, width]:
-        yield "mask", f"an RLE of size {mask.get('size')} for {height} x {width} (height, width)"
-        return
-    counts = mask.get("counts")
-    if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != height * width):
-        yield "mask", f"an RLE of {sum(counts)} pixels instead of {height * width}"
-
-
-def _is_box_in(box: Sequence[float], height: int, width: int) -> bool:
-    """Whether some of a box lies in the image; what sticks out, the libraries clip."""
-    if len(box) != 4 or not all(map(math.isfinite, box)):
+def _are_labels(labels: Any, classes: int | None) -> bool:
+    """Whether a label, or each of several, is the index of a class."""
+    if type(labels) is int:
+        return labels >= 0 and (classes is None or labels < classes)
+    try:
+        values = np.asarray(labels)
+    except ValueError:  # lists of several lengths
         return False
-    left, top, right, bottom = box
+    if not values.size:  # an image of no class, where it may have several
+        return True
+    most = values.max() + 1 if classes is None else classes
+    return values.dtype.kind in "iu" and values.min() >= 0 and bool(values.max() < most)
+
+
+def _is_box_in(box: Any, height: int, width: int) -> bool:
+    """Whether some of a box lies in the image; what sticks out, the libraries clip."""
+    try:
+        left, top, right, bottom = map(float, box)
+    except (TypeError, ValueError, OverflowError):  # not four, or no numbers
+        return False
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        return False
     return min(right, width) > max(left, 0) and min(bottom, height) > max(top, 0)
-
-
-def _is_polygon(polygon: Any, far: float) -> bool:
-    return (
-        isinstance(polygon, (list, tuple, np.ndarray))
-        and len(polygon) >= 6
-        and len(polygon) % 2 == 0
-        and math.isfinite(math.fsum(polygon))
-        and -far <= min(polygon)
-        and max(polygon) <= far
-    )
 
 
 STEPS = (InspectFiles, InspectInstances, InspectMap)

@@ -12,8 +12,9 @@ from mmengine.fileio import get
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmvan.data.faults import BadSampleError, no_range
+from mmvan.data.faults import BadSampleError, Fault, no_range
 from mmvan.data.orientation import is_turned
+from mmvan.data.structure import structure_fault
 from mmvan.errors import ConfigError, DataError, did_you_mean
 from mmvan.registry import TRANSFORMS
 
@@ -36,8 +37,8 @@ class LoadImage(BaseTransform):
 
     Plain JPEG files are decoded by OpenCV: it is built on the same libjpeg-turbo, and gives BGR at
     once, where mmcv reverses the channels of Pillow's RGB as a view that every step after it is
-    slow on. All other files, CMYK, truncated and turned ones among them, are left to Pillow. A
-    file with wrong bytes inside may be loaded with wrong pixels where Pillow would refuse it.
+    slow on. All other files, CMYK and turned ones among them, are left to Pillow. Files whose own
+    lengths, markers or checksums are wrong are refused (:mod:`mmvan.data.structure`).
 
     Required key: ``img_path``. Results that have ``img`` already, as those of mmpretrain's
     inferencers, are left as they are. Added keys: ``img`` (height, width, 3) of uint8 in BGR,
@@ -92,10 +93,7 @@ class LoadImage(BaseTransform):
         try:
             image, whole = self._read(path, get(path, self.backend_args))
         except (OSError, SyntaxError) as error:  # Pillow reports broken headers by either.
-            raise DataError(
-                f"{path} cannot be loaded: {error}. Replace the file, or take it out of the data "
-                "set; tools/prepare_dataset.py finds all such files of one."
-            ) from error
+            raise DataError(_advice(path, str(error))) from error
         return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": whole}
 
     def _read(self, path: str, content: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -104,6 +102,9 @@ class LoadImage(BaseTransform):
         fault = no_range(path, header.mode)
         if fault:
             raise BadSampleError(fault)
+        found = structure_fault(header, content)
+        if found:
+            raise BadSampleError(Fault(found[0], path, found[1]), _advice(path, found[1]))
         if self._is_plain(header, content):
             image = self._decode_jpeg(content, self._reduction(header))
             if image is not None:
@@ -117,10 +118,7 @@ class LoadImage(BaseTransform):
             header.format == "JPEG"
             and header.mode in ("RGB", "L")
             and content.endswith(_END_OF_JPEG)
-            and (
-                self.color_type == "color_ignore_orientation"
-                or not is_turned(header)
-            )
+            and (self.color_type == "color_ignore_orientation" or not is_turned(header))
         )
 
     def _reduction(self, header: Image.Image) -> int:
@@ -152,6 +150,13 @@ class LoadImage(BaseTransform):
             f"{type(self).__name__}(color_type={self.color_type!r}, decoder={self.decoder!r}, "
             f"short_side={self.short_side}, backend_args={self.backend_args})"
         )
+
+
+def _advice(path: str, reason: str) -> str:
+    return (
+        f"{path} cannot be loaded: {reason}. Replace the file, or take it out of the data set; "
+        "tools/prepare_dataset.py finds all such files of one."
+    )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

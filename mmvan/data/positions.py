@@ -17,7 +17,6 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from mmvan.errors import ConfigError
 
-
 # Attributes of a ResumableLoader; all others are those of the loader inside.
 _OWN = ("batches", "loader", "sampler", "batch_sampler", "dataset")
 

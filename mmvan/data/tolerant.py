@@ -51,9 +51,7 @@ class TolerantDataset:
         DataError: From a sample, if ``MAX_ATTEMPTS`` samples in a row are bad.
     """
 
-    def __init__(
-        self, dataset: Any, max_pixels: int = MAX_PIXELS, blank: bool = False
-    ) -> None:
+    def __init__(self, dataset: Any, max_pixels: int = MAX_PIXELS, blank: bool = False) -> None:
         self.dataset = MMENGINE_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.max_pixels = max_pixels
         self.blank = blank
@@ -90,7 +88,7 @@ class TolerantDataset:
             self._current.clear()
             try:
                 sample = self.dataset[chosen]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - any step of any library
                 fault = diagnose(error, self._current, self.max_pixels)
                 faults.append(fault.plain())
                 sample = self._blank_sample(dict(self._current), fault) if self.blank else None
@@ -120,7 +118,8 @@ class TolerantDataset:
         places = [index for index, name in enumerate(names, 1) if name.startswith("Load")]
         if places:  # from the end, so that the places stay what they are
             steps.insert(places[-1], InspectMap(number, getattr(leaf, "ignore_index", 255)))
-            steps.insert(places[0], InspectInstances(number))
+            masks = any(getattr(step, "with_mask", False) for step in steps)
+            steps.insert(places[0], InspectInstances(number, masks))
         by_library = "LoadImageFromFile" in names
         return [InspectFiles(by_library, self.max_pixels, self._current), *steps]
 
@@ -133,7 +132,7 @@ class TolerantDataset:
             Image.new("RGB", _size(info), (_GREY,) * 3).save(file.name)
             try:
                 sample = self.dataset.pipeline({**info, "img_path": file.name})
-            except Exception:  # by what else is wrong with it
+            except Exception:  # noqa: BLE001 - by what else is wrong with it
                 return None
         for element in samples_of(sample):
             element.set_metainfo({"img_path": path})

@@ -155,14 +155,16 @@ class BadDataHook(Hook):
         if not isinstance(settings, Mapping):
             runner.logger.warning(f"BadDataHook: {key} is no config; bad data will end the run")
             return
+        iterates = getattr(loop, "dataloader_iterator", None)
+        if iterates is not None:  # by iterations: its workers read the same data, with no guard
+            iterates, loop.dataloader_iterator = type(iterates), None
         loop.dataloader = runner.build_dataloader(
             {**settings, "dataset": tolerant},
             seed=runner.seed,
             diff_rank_seed=runner.cfg.get("randomness", {}).get("diff_rank_seed", False),
         )
-        iterator = getattr(loop, "dataloader_iterator", None)
-        if iterator is not None:  # of a loop by iterations, whose workers have started
-            loop.dataloader_iterator = type(iterator)(loop.dataloader)
+        if iterates is not None:
+            loop.dataloader_iterator = iterates(loop.dataloader)
 
     def _counts(self) -> dict[str, Any]:
         """Plain values, which MMEngine saves with the message hub."""

@@ -156,12 +156,18 @@ def odd_maps() -> dict[str, tuple[bytes, str]]:
     turned[0x0112] = 6
     return {
         "plain": (encode(plain, "PNG"), ""),
-        "ignored": (encode(Image.fromarray(np.where(labels, labels, 255).astype(np.uint8)), "PNG"), ""),
+        "ignored": (
+            encode(Image.fromarray(np.where(labels, labels, 255).astype(np.uint8)), "PNG"),
+            "",
+        ),
         "palette": (encode(palette, "PNG"), ""),
         "one_bit": (encode(Image.fromarray(labels > 0), "PNG"), ""),
         "narrow_16_bit": (encode(Image.fromarray(labels.astype(np.uint16)), "PNG"), ""),
         "exif": (encode(plain, "PNG", exif=turned), ""),  # means nothing for a label map
-        "wide_16_bit": (encode(Image.fromarray(labels.astype(np.uint16) * 256), "PNG"), "label map"),
+        "wide_16_bit": (
+            encode(Image.fromarray(labels.astype(np.uint16) * 256), "PNG"),
+            "label map",
+        ),
         "colours": (encode(plain.convert("RGB"), "PNG"), "label map"),
         "alpha": (encode(plain.convert("RGBA"), "PNG"), "label map"),
         "grey_alpha": (encode(plain.convert("LA"), "PNG"), "label map"),

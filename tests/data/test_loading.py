@@ -260,7 +260,9 @@ def test_turbojpeg_decodes_plain_images_alone(
     assert CountingJpeg.decoded == 1
     assert np.array_equal(found["img"], load_by_mmcv(photo_file)["img"])
     FILES["cmyk"](photograph, photo_file)
-    assert np.array_equal(step({"img_path": str(photo_file)})["img"], load_by_mmcv(photo_file)["img"])
+    assert np.array_equal(
+        step({"img_path": str(photo_file)})["img"], load_by_mmcv(photo_file)["img"]
+    )
     assert CountingJpeg.decoded == 1
     assert mmcv.image.io.imread_backend == "cv2"
 

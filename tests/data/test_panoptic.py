@@ -25,9 +25,7 @@ def test_files_are_read_as_they_are_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", (None, b"", b"<html>"))
-def test_a_file_that_is_missing_or_no_image_is_named(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_a_file_that_is_missing_or_no_image_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "segments.png"
     if content is not None:
         path.write_bytes(content)

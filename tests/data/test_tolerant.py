@@ -40,9 +40,7 @@ def test_every_kind_is_told_and_replaced(task: str, corpora: dict[str, Corpus]) 
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_replacement_depends_on_the_index_alone(
-    task: str, corpora: dict[str, Corpus]
-) -> None:
+def test_the_replacement_depends_on_the_index_alone(task: str, corpora: dict[str, Corpus]) -> None:
     dataset = TolerantDataset(corpora[task].build(task))
     bad = corpora[task].kinds.index("empty")
     first = dataset[bad]
@@ -56,9 +54,7 @@ def test_the_replacement_depends_on_the_index_alone(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_good_samples_are_what_they_are_without_it(
-    task: str, corpora: dict[str, Corpus]
-) -> None:
+def test_good_samples_are_what_they_are_without_it(task: str, corpora: dict[str, Corpus]) -> None:
     plain = corpora[task].build(task)
     expected = [plain[index] for index in range(6)]
     dataset = TolerantDataset(plain)
@@ -72,11 +68,18 @@ def test_wrappers_inside_and_outside(corpora: dict[str, Corpus]) -> None:
     init_default_scope("mmpretrain")
     both = {"type": "ConcatDataset", "datasets": [part.options, part.options]}
     inside = DATASETS.build(
-        {"type": "mmvan.TolerantDataset", "dataset": {"type": "RepeatDataset", "times": 2, "dataset": both}}
+        {
+            "type": "mmvan.TolerantDataset",
+            "dataset": {"type": "RepeatDataset", "times": 2, "dataset": both},
+        }
     )
     assert found_kinds(inside) == part.kinds * 4
     outside = DATASETS.build(
-        {"type": "RepeatDataset", "times": 2, "dataset": {"type": "mmvan.TolerantDataset", "dataset": part.options}}
+        {
+            "type": "RepeatDataset",
+            "times": 2,
+            "dataset": {"type": "mmvan.TolerantDataset", "dataset": part.options},
+        }
     )
     assert marks(sample_of(outside[len(part.kinds) + part.kinds.index("empty")]))[0].kind == "empty"
     assert inside.metainfo == outside.metainfo

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from math import isfinite
 from typing import Any, Literal
 
+from mmvan.data.masks import is_polygons, is_rle
 from mmvan.errors import DataError
 
 __all__ = [
@@ -16,19 +15,13 @@ __all__ = [
     "check_annotations",
     "check_categories",
     "check_images",
-    "is_polygons",
-    "is_rle",
     "plain_number",
 ]
 
 # How many entries of each kind are named; all are counted.
 MAX_EXAMPLES = 5
 _MAX_SHOWN = 60
-_MIN_COORDINATES = 6  # three points
-_FAR = 10  # times the longer side of an image, as in mmvan.data.inspection
 _LARGEST = 2**31  # PyTorch takes no larger whole numbers for what a box has
-# pycocotools writes run lengths in groups of 5 bits, from the character "0" on (maskApi.c).
-_RLE_TEXT = re.compile("[0-o]*[0-O]|")
 _MISSING = object()
 Needed = Literal["always", "masks", "metric"]
 Ids = set[Any]
@@ -93,43 +86,6 @@ def plain_number(value: Any) -> bool:
     """Whether a value is a finite number of a usual size, and no truth value."""
     kind = type(value)
     return (kind is int or kind is float) and -_LARGEST < value < _LARGEST
-
-
-def is_polygons(value: Any, size: list[Any]) -> bool:
-    """Whether a segmentation is a list of polygons in or near an image of a height and a width.
-
-    Of two points is none but a later one, which libraries leave out; as the first, pycocotools
-    takes it for a box. Far outside, it ends the process or asks for all of the memory.
-    """
-    if type(value) is not list or not value:
-        return False
-    far = _FAR * max(size)
-    try:
-        return len(value[0]) >= _MIN_COORDINATES and all(
-            type(part) is list
-            and len(part) >= _MIN_COORDINATES - 2
-            and not len(part) % 2
-            and isfinite(sum(part))
-            and -far <= min(part)
-            and max(part) <= far
-            for part in value
-        )
-    except (TypeError, OverflowError):  # text, None or lists among the numbers
-        return False
-
-
-def is_rle(value: Any, size: list[Any]) -> bool:
-    """Whether a segmentation is the run lengths of a mask of an image's height and width."""
-    if not isinstance(value, dict) or value.get("size") != size:
-        return False
-    counts = value.get("counts")
-    if isinstance(counts, str):
-        if not _RLE_TEXT.fullmatch(counts):
-            return False
-        counts = _run_lengths(counts)
-    if not isinstance(counts, list) or not all(type(c) is int and c >= 0 for c in counts):
-        return False
-    return sum(counts) == size[0] * size[1]
 
 
 def check_images(entries: list[Any], faults: Faults) -> None:
@@ -266,19 +222,3 @@ def _shown(entry: Any, field: str) -> str:
         return f"no {field}"
     text = repr(entry[field])
     return f"{field} {text if len(text) <= _MAX_SHOWN else f'{text[:_MAX_SHOWN]}...'}"
-
-
-def _run_lengths(text: str) -> list[int]:
-    """Decodes run lengths as pycocotools does (rleFrString in its maskApi.c)."""
-    counts: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:
-                value -= 1 << shift
-            counts.append(value + counts[-2] if len(counts) > 2 else value)
-            value = shift = 0
-    return counts

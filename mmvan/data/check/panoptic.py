@@ -90,7 +90,7 @@ def segment_fault(folder: str, segmented: Segmented) -> str:
 
     Args:
         folder: Where it is.
-        image: What it must show.
+        segmented: What it must show.
     """
     try:
         ids = read_ids(str(Path(folder, segmented.png)))

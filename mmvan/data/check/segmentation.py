@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from mmvan.data.check.left_out import describe, files_left_out
 from mmvan.data.check.label_maps import labels_of, map_problems
+from mmvan.data.check.left_out import describe, files_left_out
 from mmvan.data.check.problems import Problem, listed
 from mmvan.data.check.sources import Source, advice, list_files
 

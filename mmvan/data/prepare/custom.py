@@ -28,8 +28,8 @@ __all__ = [
     "finish",
     "left_over",
     "list_images",
-    "tell_left_out",
     "split_of",
+    "tell_left_out",
     "write_once",
 ]
 
@@ -84,9 +84,7 @@ def list_images(sources: Sequence[Path], suffixes: Sequence[str] = IMAGES) -> li
     return names
 
 
-def tell_left_out(
-    sources: Sequence[Path], target: Path, reason: Callable[[str], str]
-) -> str:
+def tell_left_out(sources: Sequence[Path], target: Path, reason: Callable[[str], str]) -> str:
     """Writes the files that do not become a part of the dataset to ``LEFT_OUT`` in the target.
 
     Args:

@@ -131,7 +131,9 @@ def _annotated_fault(task: Annotated) -> str:
         return f"of size {_by(size)}, but {_by(task.size)} in the annotations{why}"
     width, height = size
     outside = [
-        box for box in task.boxes if not (box[0] < width and box[1] < height and _ends(box) > (0, 0))
+        box
+        for box in task.boxes
+        if not (box[0] < width and box[1] < height and _ends(box) > (0, 0))
     ]
     if outside:
         return f"{len(outside)} boxes outside its {_by(size)} pixels, such as {list(outside[0])}"

@@ -22,7 +22,7 @@ def label(scene: Scene) -> NDArray[np.uint8]:
     """Labels every pixel of a scene.
 
     Args:
-        image: A finished scene without crowds.
+        scene: A finished one without crowds.
 
     Returns:
         0 on clutter, on ground of no class and on the rims of things, as ADE20K marks what it left

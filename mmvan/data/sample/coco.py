@@ -15,8 +15,8 @@ from pycocotools import mask as mask_api
 
 from mmvan.data.panoptic import encode_ids
 from mmvan.data.sample.catalog import CATEGORY_IDS, SAMPLE_CATEGORIES
-from mmvan.data.sample.panoptic import panoptic_categories, panoptic_segments
 from mmvan.data.sample.images import generator, scene_size, write_jpeg
+from mmvan.data.sample.panoptic import panoptic_categories, panoptic_segments
 from mmvan.data.sample.scenes import Scene, draw_scene
 
 __all__ = ["annotate", "write_coco"]
@@ -86,7 +86,7 @@ def annotate(scene: Scene) -> list[dict[str, Any]]:
     """Describes the visible part of every object as COCO does.
 
     Args:
-        image: A finished scene.
+        scene: A finished one.
 
     Returns:
         Annotations without ``id`` and ``image_id``: polygons, compressed RLE for objects that one

@@ -34,7 +34,9 @@ def devkit() -> dict[str, bytes]:
 def archives() -> dict[str, bytes]:
     """The three archives of the challenge: a tar of tars, a flat tar and the devkit."""
     train = {
-        f"{wnid}.tar": tarred({f"{wnid}_{n}.JPEG": encoded_image(n + i) for n in range(TRAIN_IMAGES)})
+        f"{wnid}.tar": tarred(
+            {f"{wnid}_{n}.JPEG": encoded_image(n + i) for n in range(TRAIN_IMAGES)}
+        )
         for i, wnid in enumerate(WNIDS)
     }
     val = {f"{image_name(n)}.JPEG": encoded_image(n) for n in range(1, len(IDS) + 1)}

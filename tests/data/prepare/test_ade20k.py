@@ -11,7 +11,7 @@ from mmseg.datasets import ADE20KDataset
 from mmvan.data.prepare.ade20k import ADE20K, LABELS
 from mmvan.data.prepare.dataset import Count, Options, prepare
 from mmvan.errors import DataError
-from tests.data.prepare.making import label_map, encoded_image, tree, write, zipped
+from tests.data.prepare.making import encoded_image, label_map, tree, write, zipped
 
 TOP = "ADEChallengeData2016"
 SPLITS = {"training": 3, "validation": 1}

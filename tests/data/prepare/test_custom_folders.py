@@ -61,7 +61,9 @@ def test_images_outside_of_class_folders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", ({"bird/1.jpg": encoded_image()}, {}))
 def test_too_few_classes_or_images(tmp_path: Path, extra: dict[str, bytes]) -> None:
-    files = FILES | extra if extra else {"x/cat/1.jpg": encoded_image(), "x/cat/2.jpg": encoded_image()}
+    files = (
+        FILES | extra if extra else {"x/cat/1.jpg": encoded_image(), "x/cat/2.jpg": encoded_image()}
+    )
     source = write(tmp_path / "source", files)
     text = refusal(Options(tmp_path / "target", (source,)))
     assert ("in one only: bird" if extra else "in no class folder") in text

@@ -15,7 +15,7 @@ from mmvan.data.prepare.custom import Choice
 from mmvan.data.prepare.custom_masks import prepare_masks
 from mmvan.data.prepare.dataset import Options
 from mmvan.errors import DataError
-from tests.data.prepare.making import label_map, encoded_image, tree, write
+from tests.data.prepare.making import encoded_image, label_map, tree, write
 
 CLASSES = ("sky", "road", "tree")
 

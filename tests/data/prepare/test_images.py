@@ -9,7 +9,7 @@ import pytest
 
 from mmvan.data.check.panoptic import Segmented
 from mmvan.data.prepare.images import LabelMap, SegmentMap, find_faults
-from tests.data.prepare.making import coloured, label_map, encoded_image, write
+from tests.data.prepare.making import coloured, encoded_image, label_map, write
 
 
 @pytest.mark.parametrize("workers", (0, 2))
