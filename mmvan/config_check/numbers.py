@@ -49,7 +49,7 @@ _SHARE = _Range(0, 1)
 # By the name of the setting, wherever the libraries have it. A list holds several such numbers.
 _RANGES: Mapping[str, _Range] = {
     "batch_size": _COUNT,
-    "num_workers": _COUNT_OR_NONE,
+    "num_workers": _Range(0, 1024, whole=True),  # each is a process
     "max_epochs": _COUNT,
     "max_iters": _COUNT,
     "val_interval": _COUNT,
@@ -84,6 +84,8 @@ _RANGES: Mapping[str, _Range] = {
     "opencv_num_threads": _Range(0, 2**31 - 1, whole=True),
     "interval": _Range(-1, whole=True),
 }
+# There may be several.
+_LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.
 _NONE_ALLOWED = frozenset({"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes"})
 
@@ -105,7 +107,8 @@ def number_problems(key: str, value: Any) -> Iterator[str]:
 
 
 def _number_problem(node: Node, name: str, value: Any) -> Iterator[str]:
-    numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    listed = name in _LISTS and isinstance(value, (list, tuple))
+    numbers = value if listed else [value]
     if value is None and name in _NONE_ALLOWED:
         return
     if not all(_RANGES[name].holds(number) for number in numbers):

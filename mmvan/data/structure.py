@@ -128,7 +128,10 @@ def _segments(content: bytes | memoryview) -> Iterator[tuple[int, int]]:
 def _tiff_fault(header: Image.Image, size: int) -> tuple[str, str] | None:
     tags = header.tag_v2  # type: ignore[attr-defined]
     for offsets, lengths in zip(_OFFSETS, _LENGTHS, strict=True):
-        for start, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False):
+        starts, sizes = tags.get(offsets) or (), tags.get(lengths) or ()
+        if len(sizes) < len(starts):  # Pillow leaves out a list that is behind the end
+            return "corrupt", f"{len(starts)} strips or tiles, of which {len(sizes)} have a length"
+        for start, length in zip(starts, sizes, strict=False):
             if start + length > size:
                 return "truncated", f"a strip or tile until byte {start + length} of {size}"
     return None

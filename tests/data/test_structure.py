@@ -76,6 +76,12 @@ def test_a_strip_behind_the_end_of_a_tiff_file() -> None:
     assert fault_of(wrong)[0] == "truncated"
 
 
+def test_a_list_of_lengths_behind_the_end_of_a_tiff_file() -> None:
+    place = TIFF.index((279).to_bytes(2, "little"), 8)
+    wrong = TIFF[: place + 6] + b"\x51" + TIFF[place + 7 :]  # 81 * 65536 strips more
+    assert fault_of(wrong) == ("corrupt", "1 strips or tiles, of which 0 have a length")
+
+
 def test_readable_odd_files_are_whole(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("odd")
     checked = 0
