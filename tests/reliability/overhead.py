@@ -1,9 +1,10 @@
-"""What exact resume and crash-safe checkpoints cost, in seconds of CPU time.
+"""What exact resume, crash-safe checkpoints and all guards cost, in seconds of CPU time.
 
     python tests/reliability/overhead.py
 
-Shares are of one iteration on a GPU that takes 0.3 s, and of an epoch of 7330 of them (Mask R-CNN
-on COCO with 8 GPUs x 2 images), since a CPU's own iterations take far longer.
+The first table is of whole training steps, see ``step_cost.py``; the second one of single parts.
+Its shares are of one iteration on a GPU that takes 0.3 s, and of an epoch of 7330 of them (Mask
+R-CNN on COCO with 8 GPUs x 2 images), since a CPU's own iterations take far longer.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
 from mmengine.registry import DefaultScope
 from small_runs import ROOT
+from step_cost import measure, table
 from torch.utils.data import BatchSampler
 
 from mmvan.data.positions import NumberedBatches, seed_cpu, seed_everything
@@ -74,8 +76,19 @@ def advance(sampler: Any, batches: Any, count: int) -> float:
 
 
 def main() -> None:
-    """Print a table."""
-    argparse.ArgumentParser(description="Measure the cost of exact resume.").parse_args()
+    """Print two tables."""
+    parser = argparse.ArgumentParser(description="Measure the cost of exact resume.")
+    parser.add_argument("--turns", type=int, default=30, help="whole steps (default: %(default)s)")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = measure(Path(folder), args.turns)
+        rest = measure(Path(folder), 10 * args.turns, network=False)
+    print(f"{table(whole, rest)}\n", flush=True)
+    _print_parts()
+
+
+def _print_parts() -> None:
     rows = []
     seeds = cpu_seconds(lambda: seed_everything((0, 0, 2**31, 5)), 2000)
     of_sample = cpu_seconds(lambda: seed_cpu((0, 0, 0, 5, 1)), 2000)
