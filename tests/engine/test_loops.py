@@ -34,6 +34,10 @@ class Noisy(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return SAMPLES
 
+    def get_data_info(self, index: int) -> dict[str, int]:
+        """Wide and high ones, for samplers that group them."""
+        return {"width": 10 + index % 3, "height": 11}
+
 
 class Net(BaseModel):
     """Dropout, BatchNorm and a regression."""
@@ -45,6 +49,8 @@ class Net(BaseModel):
         )
 
     def forward(self, inputs: Tensor, target: Tensor, mode: str = "tensor") -> Any:
+        if mode == "predict":  # For metrics: how long it was trained.
+            return [self.layers[1].num_batches_tracked.clone()]
         error = (self.layers(inputs)[:, 0] - target).square().mean()
         return {"loss": error} if mode == "loss" else [error]
 
@@ -85,6 +91,7 @@ class Losses(Hook):
 def make_runner(folder: Path, loop: str, workers: int = 0, **options: Any) -> Runner:
     by_epoch = loop.startswith("mmvan.Epoch")
     length = {"max_epochs": EPOCHS} if by_epoch else {"max_iters": 15, "val_interval": 5}
+    length |= options.pop("length", {})
     sampler = "DefaultSampler" if by_epoch else options.pop("sampler", "InfiniteSampler")
     torch.manual_seed(0)
     options.setdefault("optim_wrapper", {"optimizer": {"type": "AdamW", "lr": 0.05}})
@@ -103,6 +110,7 @@ def make_runner(folder: Path, loop: str, workers: int = 0, **options: Any) -> Ru
             "num_workers": workers,
             "persistent_workers": workers > 0,
             "collate_fn": {"type": "default_collate"},
+            **options.pop("loader", {}),
         },
         train_cfg={"type": loop, **length},
         param_scheduler={"type": "CosineAnnealingLR", "T_max": 15, "by_epoch": False},
