@@ -1,9 +1,9 @@
 """What a run has in memory that MMEngine's checkpoints leave out.
 
 Of every process: the buffers of the model and of its average, such as BatchNorm's statistics, which
-differ between processes while MMEngine saves those of the first; and gradients that wait for more
-batches to be added. Of the run: what hooks count, by which operators it computes, and what of the
-data it has had.
+differ between processes while MMEngine saves those of the first; gradients that wait for more
+batches to be added; and what hooks have counted in that process alone. Of the run: what hooks
+count, by which operators it computes, and what of the data it has had.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmvan.data.shares import Position, batch_size_of, shares_are_known
+from mmvan.engine.counts import counts_of, give_counts
 from mmvan.ops import describe_choice, requested_backend, restore_choice
 from mmvan.tune.hook import TuneHook
 
@@ -46,6 +47,7 @@ class RunState:
             "buffers": _buffers(runner),
             "gradients": _gradients(_plain_model(runner)),
             "sends_buffers": getattr(runner.model, _SENDS_BUFFERS, None),
+            "counts": counts_of(runner.hooks),
         }
         states = {_name_of(hook): _hook_state(hook) for hook in runner.hooks}
         self.gathered = {
@@ -88,6 +90,8 @@ class RunState:
             return
         for hook in runner.hooks:
             _restore_hook(hook, loaded["hooks"].get(_name_of(hook), {}))
+        counts = [own["counts"] for own in loaded["ranks"]]
+        give_counts(runner.hooks, counts, get_rank(), get_world_size())
         _restore_operators(runner, loaded)
         if loaded.get("validated"):
             runner.train_loop.validated = True

@@ -1,5 +1,6 @@
 """A run that goes on in another number of processes has the samples that were left, each once."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -108,3 +109,24 @@ def test_a_run_that_was_changed_before_is_resumed_exactly(
         ends.append((final_state(run.work_dir), had))
     assert differences(ends[0][0], ends[1][0]) == []
     assert ends[0][1] == ends[1][1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", (2, 3))
+def test_processes_do_a_pending_evaluation_together(ranks: int, tmp_path: Path) -> None:
+    """Killed before it, two processes do it when they are resumed; other ones, too.
+
+    What hooks of each process have counted decides in which collective operations they meet.
+    """
+    make_datasets(tmp_path / "data")
+    options = {"default_hooks__checkpoint__interval": 8}  # An evaluation follows.
+    config = write_config(
+        "segmentation", tmp_path / "config.py", tmp_path / "data", records=True, **options
+    )
+    run = Run(config, tmp_path / "run", 2)
+    run.cut(8)
+    assert set(saved_iterations(run.work_dir)) == {8}
+    run.ranks = ranks
+    run.start().wait(60)
+    assert set(saved_iterations(run.work_dir)) == {8, 16}
+    assert len(re.findall(r"Iter\(val\) .*mIoU", run.output())) == 2
