@@ -78,6 +78,21 @@ class CutOffHook(Hook):
             raise CutOffError
 
 
+class StopHook(Hook):
+    """Ends the process behind so many iterations of it, when they are saved."""
+
+    priority = "LOWEST"
+
+    def __init__(self, iterations: int | None) -> None:
+        self.left = iterations
+
+    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if not self.left:
+                raise CutOffError
+
+
 class Losses(Hook):
     def __init__(self) -> None:
         self.values: dict[int, float] = {}
@@ -248,3 +263,26 @@ def test_hooks_that_change_the_pipeline_restart_the_workers(tmp_path: Path) -> N
     assert loader.loader._iterator is None
     assert len(next(iter(loader))["target"]) == BATCH
     assert loader.loader._iterator is not workers
+
+
+@pytest.mark.parametrize(
+    ("loop", "sampler"),
+    ((LOOPS[0], None), (LOOPS[1], "DefaultSampler"), (LOOPS[1], "InfiniteSampler")),
+)
+def test_other_batches_have_what_is_left(loop: str, sampler: str | None, tmp_path: Path) -> None:
+    """The batch changes twice in the first pass; once the run is resumed as it was."""
+    options = {"sampler": sampler} if sampler else {}
+    had: list[int] = []
+    for size, iterations in ((4, 2), (3, 1), (3, 1), (2, None)):
+        latest = latest_checkpoint(str(tmp_path))
+        if latest:
+            options |= {"resume": True, "load_from": latest}
+        runner = make_runner(tmp_path, loop, loader={"batch_size": size}, interval=1, **options)
+        finish(runner, StopHook(iterations))
+        had += runner.train_dataloader.dataset.asked
+    assert len(had[:14]) == len(set(had[:14]))
+    # Iterations of two samples follow the first four; epochs are whole.
+    assert len(had) == (14 + 2 * (15 - 4) if sampler else EPOCHS * SAMPLES)
+    for start in range(0, len(had), SAMPLES):
+        one_pass = had[start : start + SAMPLES]
+        assert len(set(one_pass)) == len(one_pass)
