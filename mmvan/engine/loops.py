@@ -59,6 +59,12 @@ class _Begin(NamedTuple):
     batches: int | None = None
 
 
+def _is_endless(loader: ResumableLoader) -> bool:
+    """Whether all of the run is one pass. With another batch sampler, the loader's own is none."""
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    return isinstance(sampler, InfiniteSampler)
+
+
 def _set_epoch(loader: ResumableLoader, epoch: int) -> None:
     """Let the sampler draw the order of another pass."""
     inner = getattr(loader.batch_sampler, "sampler", None)
@@ -204,7 +210,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         """What of the data is behind a checkpoint."""
         begin = self._begin
         done = iteration - begin.iteration
-        if isinstance(self.dataloader.sampler, InfiniteSampler):
+        if _is_endless(self.dataloader):
             return Position(0, (*begin.earlier, _stage(self.dataloader, done)))
         whole = len(self.dataloader)
         in_first = whole if begin.batches is None else begin.batches
@@ -223,7 +229,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
             done: Batches of the rest that each of the present processes has had.
         """
         left = None
-        if not isinstance(self.dataloader.sampler, InfiniteSampler):
+        if not _is_endless(self.dataloader):
             left = _batches_left(self.dataloader, number, earlier)
         self._begin = _Begin(self._iter - done, number, tuple(earlier), left)
         self.dataloader_iterator.go_on(number, earlier, done)

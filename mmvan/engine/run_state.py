@@ -90,7 +90,7 @@ class RunState:
             return
         for hook in runner.hooks:
             _restore_hook(hook, loaded["hooks"].get(_name_of(hook), {}))
-        counts = [own["counts"] for own in loaded["ranks"]]
+        counts = [own.get("counts", {}) for own in loaded["ranks"]]
         give_counts(runner.hooks, counts, get_rank(), get_world_size())
         _restore_operators(runner, loaded)
         if loaded.get("validated"):
