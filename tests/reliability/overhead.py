@@ -22,7 +22,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
 from mmengine.registry import DefaultScope
 from small_runs import ROOT
-from step_cost import measure, table
+from step_cost import OWN, REST, WHOLE, measure, table
 from torch.utils.data import BatchSampler
 
 from mmvan.data.positions import NumberedBatches, seed_cpu, seed_everything
@@ -82,9 +82,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        whole = measure(Path(folder), args.turns)
-        rest = measure(Path(folder), 10 * args.turns, network=False)
-    print(f"{table(whole, rest)}\n", flush=True)
+        turns = {WHOLE: args.turns, REST: 10 * args.turns, OWN: 10 * args.turns}
+        costs = {how.name: measure(Path(folder), count, how) for how, count in turns.items()}
+    print(f"{table(costs)}\n", flush=True)
     _print_parts()
 
 

@@ -65,6 +65,26 @@ class StepCost:
         )
 
 
+@dataclass(frozen=True)
+class How:
+    """What is measured.
+
+    Args:
+        name: For the table.
+        network: Whether the network computes, or a stand-in.
+        workers: Processes that load images, whose time is not counted.
+    """
+
+    name: str
+    network: bool = False
+    workers: int = 0
+
+
+WHOLE = How("whole", network=True)
+REST = How("without the network's forward and backward pass")
+OWN = How("and with loading in a worker, whose time is not counted", workers=1)
+
+
 class _Gradients(torch.autograd.Function):
     """A loss with gradients that are there already."""
 
@@ -116,10 +136,10 @@ class _TurnsHook(Hook):
         self.start = time.process_time()
 
 
-def _config(guarded: bool, folder: Path) -> Config:
+def _config(guarded: bool, folder: Path, workers: int) -> Config:
     cfg = Config.fromfile(ROOT / "configs/classification/van_t_in1k_sample.py")
     loader = cfg.train_dataloader
-    loader.update(batch_size=BATCH, num_workers=0, persistent_workers=False)
+    loader.update(batch_size=BATCH, num_workers=workers, persistent_workers=workers > 0)
     loader.dataset.data_root = str(folder / "data" / "imagenet")
     loader.dataset.pipeline[1].scale = SIDE
     loader.collate_fn = {"type": "default_collate"}
@@ -136,12 +156,12 @@ def _config(guarded: bool, folder: Path) -> Config:
     return cfg
 
 
-def _train(guarded: bool, folder: Path, turns: Connection, iterations: int, network: bool) -> None:
+def _train(turns: Connection, guarded: bool, folder: Path, iterations: int, how: How) -> None:
     torch.set_num_threads(1)
     log = os.open(folder / f"log_{guarded}.txt", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
-    runner = build_runner(_config(guarded, folder))
-    if not network:
+    runner = build_runner(_config(guarded, folder, how.workers))
+    if not how.network:
         runner.model.forward = _stand_in(runner.model)
     runner.register_hook(_TurnsHook(turns, iterations))
     if not guarded:
@@ -151,31 +171,31 @@ def _train(guarded: bool, folder: Path, turns: Connection, iterations: int, netw
         runner.train()
 
 
-def _fork(guarded: bool, folder: Path, iterations: int, network: bool) -> Connection:
+def _fork(guarded: bool, folder: Path, iterations: int, how: How) -> Connection:
     own, others = Pipe()
     if os.fork():
         others.close()
         return own
     own.close()
     try:
-        _train(guarded, folder, others, iterations, network)
+        _train(others, guarded, folder, iterations, how)
     except BaseException:  # noqa: BLE001 - the child ends here, whatever happened.
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
-def measure(folder: Path, repeats: int, network: bool = True) -> StepCost:
+def measure(folder: Path, repeats: int, how: How) -> StepCost:
     """Time iterations with and without mmvan's hooks and loop.
 
     Args:
         folder: For images and logs.
         repeats: Iterations of each.
-        network: Whether the network computes, or a stand-in.
+        how: Which part of them.
     """
     prepare(folder / "data", "cls", 0, (8, 1))  # Of each class; five iterations per epoch.
     iterations = repeats + _UNTIMED
-    plain, guarded = (_fork(guards, folder, iterations, network) for guards in (False, True))
+    plain, guarded = (_fork(guards, folder, iterations, how) for guards in (False, True))
     answers: list[Any] = []
     for _ in range(iterations):
         answers = []
@@ -185,14 +205,9 @@ def measure(folder: Path, repeats: int, network: bool = True) -> StepCost:
     return StepCost(*(seconds[_UNTIMED:] for seconds in answers))
 
 
-def table(whole: StepCost, rest: StepCost) -> str:
-    """Both in Markdown; shares are of the whole step.
-
-    Args:
-        whole: With the network.
-        rest: With the stand-in.
-    """
-    step = median(whole.plain)
+def table(costs: dict[str, StepCost]) -> str:
+    """All in Markdown; shares are of the first one's, the whole step."""
+    step = median(next(iter(costs.values())).plain)
     head = [
         "iteration",
         "turns",
@@ -201,10 +216,5 @@ def table(whole: StepCost, rest: StepCost) -> str:
         "difference (quartiles)",
         "share",
     ]
-    rows = [
-        f"| {' | '.join(head)} |",
-        "|---" * len(head) + "|",
-        whole.row("whole", step),
-        rest.row("without the network's forward and backward pass", step),
-    ]
-    return "\n".join(rows)
+    rows = [cost.row(name, step) for name, cost in costs.items()]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
