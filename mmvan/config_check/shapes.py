@@ -96,6 +96,9 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
                 yield from _problem(f"{node.key}.{name}", inner, kinds)
         if isinstance(value, Mapping):
             yield from _missing(key, value)
+        if key == "default_hooks" and isinstance(value, Mapping):
+            for name, hook in value.items():
+                yield from _problem(f"{key}.{name}", hook, _DICT)
 
 
 def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:

@@ -8,13 +8,14 @@ before. To go on at some batch, nothing but indices has to be drawn up to there.
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
+from mmvan.data.shares import Stage, rest_of
 from mmvan.errors import ConfigError
 
 # Attributes of a ResumableLoader; all others are those of the loader inside.
@@ -101,29 +102,22 @@ class NumberedBatches:
         self.epoch = 0
         self._rest: tuple[int, Iterator[Any]] | None = None
 
-    def advance(self, epoch: int, count: int) -> int:
+    def advance(self, epoch: int, count: int, earlier: Sequence[Stage] = ()) -> int:
         """Let the next pass be that of ``epoch``, without its first ``count`` batches.
+
+        Args:
+            epoch: Number of the pass.
+            count: Batches of this process that were had.
+            earlier: What other processes had of the pass before.
 
         Returns:
             int: How many batches were left out: fewer than ``count`` if the pass has no more.
         """
-        batches = iter(self.batches)
+        batches = iter(rest_of(self.batches, earlier) if earlier else self.batches)
         passed = sum(1 for _ in itertools.islice(batches, count))
-        self.epoch, self._rest = epoch, (passed, batches)
+        first = sum(stage.batches for stage in earlier) + passed
+        self.epoch, self._rest = epoch, (first, batches)
         return passed
-
-    def advance_samples(self, epoch: int, count: int) -> None:
-        """As :meth:`advance`, without the first ``count`` samples of this process.
-
-        For a plain ``BatchSampler``; others form batches in ways of their own, and leave out whole
-        ones.
-        """
-        if type(self.batches) is not BatchSampler:
-            self.advance(epoch, count // self.batches.batch_size)
-            return
-        samples = itertools.islice(iter(self.batches.sampler), count, None)
-        rest = BatchSampler(samples, self.batches.batch_size, self.batches.drop_last)  # type: ignore[arg-type]
-        self.epoch, self._rest = epoch, (count // self.batches.batch_size, iter(rest))
 
     def __iter__(self) -> Iterator[list[Place]]:
         """The batches from where :meth:`advance` left off, or all of them."""

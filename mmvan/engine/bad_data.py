@@ -76,6 +76,7 @@ class BadDataHook(Hook):
         self.min_count = min_count
         self.evaluation = evaluation
         self.max_pixels = max_pixels
+        self._by_iterations = False
         self.seen = 0
         self.replaced = 0
         self.kinds: Counter[str] = Counter()
@@ -86,6 +87,7 @@ class BadDataHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Make the training data tolerant; the runner has an optimizer only where it trains."""
         if isinstance(runner.optim_wrapper, (OptimWrapper, OptimWrapperDict)):
+            self._by_iterations = isinstance(runner.train_loop, IterBasedTrainLoop)
             self._wrap(runner, runner.train_loop, "train_dataloader", blank=False)
 
     def before_train(self, runner: Runner) -> None:
@@ -123,7 +125,7 @@ class BadDataHook(Hook):
     def before_val_epoch(self, runner: Runner) -> None:
         """Begin to list; log a summary where epochs have no end."""
         self._in_evaluation = []
-        if self.seen and isinstance(runner.train_loop, IterBasedTrainLoop):
+        if self._by_iterations:  # which all processes agree about, whatever they have seen
             self._summarise(runner)
 
     def before_test_epoch(self, runner: Runner) -> None:

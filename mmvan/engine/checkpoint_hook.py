@@ -80,6 +80,10 @@ class CheckpointHook(MMEngineCheckpointHook):
             self._take_up(runner, self._state.loaded)
         self._state.restore(runner)
 
+    def continue_data(self, runner: Runner) -> None:
+        """Tell the loop what of the data others have had; this package's loops ask for it."""
+        self._state.continue_data(runner)
+
     def _take_up(self, runner: Runner, loaded: Mapping[str, Any]) -> None:
         """Do what was to follow the checkpoint that is resumed, and know it as the last one."""
         last = runner.message_hub.get_info("last_ckpt", None)

@@ -7,8 +7,8 @@ batch, in the middle of an epoch too, without loading those before it. And an ev
 interruption took away is done first.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank, get_world_size
@@ -18,6 +18,7 @@ from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from mmengine.runner import Runner
 
 from mmvan.data.positions import ResumableLoader, seed_everything
+from mmvan.data.shares import Position, Stage, batch_size_of, rest_of
 from mmvan.registry import LOOPS
 
 # Keeps the random numbers of an iteration apart from those of a sample.
@@ -42,6 +43,56 @@ def _reseeded(runner: Runner, loader: ResumableLoader, source: Any) -> Resumable
     return _resumable(runner, {**source, "dataset": loader.dataset})
 
 
+class _Begin(NamedTuple):
+    """Where the processes that run began to.
+
+    Args:
+        iteration: Behind which they did.
+        number: Of the pass over the data.
+        earlier: What others had of that pass.
+        batches: What these have of it, if it ends.
+    """
+
+    iteration: int = 0
+    number: int = 0
+    earlier: tuple[Stage, ...] = ()
+    batches: int | None = None
+
+
+def _is_endless(loader: ResumableLoader) -> bool:
+    """Whether all of the run is one pass. With another batch sampler, the loader's own is none."""
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    return isinstance(sampler, InfiniteSampler)
+
+
+def _set_epoch(loader: ResumableLoader, epoch: int) -> None:
+    """Let the sampler draw the order of another pass."""
+    inner = getattr(loader.batch_sampler, "sampler", None)
+    for sampler in (loader.sampler, inner):
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)  # type: ignore[union-attr]
+
+
+def _batches_left(loader: ResumableLoader, number: int, earlier: Sequence[Stage]) -> int:
+    """Batches that these processes have of a pass."""
+    if not earlier:
+        return len(loader)
+    _set_epoch(loader, number)
+    return len(rest_of(loader.batch_sampler, earlier))
+
+
+def _stage(loader: ResumableLoader, batches: int) -> Stage:
+    """What these processes have had."""
+    return Stage(get_world_size(), batch_size_of(loader.batch_sampler), batches)
+
+
+def _continue_data(runner: Runner) -> None:
+    """Go on behind what processes of another number have had, by the CheckpointHook's knowledge."""
+    for hook in runner.hooks:
+        if hasattr(hook, "continue_data"):
+            hook.continue_data(runner)
+
+
 def _seed_iteration(runner: Runner) -> None:
     seed_everything((runner.seed, get_rank(), _ITERATIONS, runner.iter))
 
@@ -59,13 +110,14 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
     def __init__(self, runner: Runner, dataloader: Any, *args: Any, **options: Any) -> None:
         self._source = dataloader
-        self._done_samples: int | None = None
+        self._begin = _Begin()
         super().__init__(runner, _resumable(runner, dataloader), *args, **options)
         runner.register_hook(_PendingValidation(), priority="LOWEST")
 
     def run(self) -> Any:
         """Launch the training."""
         self.dataloader: ResumableLoader = _reseeded(self.runner, self.dataloader, self._source)
+        _continue_data(self.runner)
         return super().run()
 
     def run_epoch(self) -> None:
@@ -84,15 +136,32 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
         _seed_iteration(self.runner)
         super().run_iter(idx, data_batch)
 
-    def batches_done(self, epoch: int, iteration: int) -> int:
-        """Batches of the current pass over the data that a checkpoint has behind it."""
-        return iteration - epoch * len(self.dataloader)
+    def position(self, epoch: int, iteration: int) -> Position:
+        """What of the data is behind a checkpoint."""
+        begin = self._begin
+        if epoch != begin.number:
+            begin = _Begin(epoch * len(self.dataloader))
+        return Position(
+            epoch, (*begin.earlier, _stage(self.dataloader, iteration - begin.iteration))
+        )
 
-    def continue_after(self, samples: int) -> None:
-        """Go on behind so many samples of this epoch, counted over all processes of another run."""
-        self._done_samples = samples // get_world_size()
-        batches = self._done_samples // self.dataloader.batch_sampler.batch_size
-        self._iter = self._epoch * len(self.dataloader) + min(batches, len(self.dataloader))
+    def go_on(self, number: int, earlier: Sequence[Stage], done: int) -> None:
+        """Go on in a pass that other processes began.
+
+        Args:
+            number: Of the pass.
+            earlier: What they had of it.
+            done: Batches of the rest that each of the present processes has had.
+        """
+        # So that the pass ends with the iteration that all passes of these processes end with.
+        whole = len(self.dataloader)
+        first = (number + 1) * whole - _batches_left(self.dataloader, number, earlier)
+        self._begin = _Begin(first, number, tuple(earlier))
+        self._iter = min(first + done, (number + 1) * whole)
+        # The accumulation of gradients counts iterations, too.
+        self.runner.optim_wrapper.initialize_count_status(
+            self.runner.model, self._iter, self._max_iters
+        )
 
     def validation_is_due(self) -> bool:
         """Whether the last iteration that was done is followed by an evaluation."""
@@ -102,13 +171,10 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
     def _advance(self) -> int:
         """Pass over what is done of this epoch; returns the number of batches."""
-        start = self._iter - self._epoch * len(self.dataloader)
-        if self._done_samples is None:
-            self.dataloader.batches.advance(self._epoch, start)
-        else:
-            self.dataloader.batches.advance_samples(self._epoch, self._done_samples)
-        self._done_samples = None
-        return start
+        place = self.position(self._epoch, self._iter)
+        *earlier, own = place.stages
+        self.dataloader.batches.advance(self._epoch, own.batches, earlier)
+        return self._iter - self._epoch * len(self.dataloader)
 
 
 @LOOPS.register_module()
@@ -124,6 +190,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
     def __init__(self, runner: Runner, dataloader: Any, *args: Any, **options: Any) -> None:
         self._source = dataloader
+        self._begin = _Begin()
         super().__init__(runner, _resumable(runner, dataloader), *args, **options)
         runner.register_hook(_PendingValidation(), priority="LOWEST")
 
@@ -131,6 +198,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         """Launch the training."""
         self.dataloader: ResumableLoader = _reseeded(self.runner, self.dataloader, self._source)
         self.dataloader_iterator = _Batches(self.dataloader, self._iter)
+        _continue_data(self.runner)
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:
@@ -138,13 +206,33 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         _seed_iteration(self.runner)
         super().run_iter(data_batch)
 
-    def batches_done(self, _epoch: int, iteration: int) -> int:
-        """Batches that a checkpoint has behind it."""
-        return iteration
+    def position(self, _epoch: int, iteration: int) -> Position:
+        """What of the data is behind a checkpoint."""
+        begin = self._begin
+        done = iteration - begin.iteration
+        if _is_endless(self.dataloader):
+            return Position(0, (*begin.earlier, _stage(self.dataloader, done)))
+        whole = len(self.dataloader)
+        in_first = whole if begin.batches is None else begin.batches
+        if done < in_first:
+            stages = (*begin.earlier, _stage(self.dataloader, done))
+            return Position(begin.number, stages)
+        passes, done = divmod(done - in_first, whole)
+        return Position(begin.number + 1 + passes, (_stage(self.dataloader, done),))
 
-    def continue_after(self, samples: int) -> None:
-        """Go on behind so many samples, counted over all processes of another run."""
-        self.dataloader_iterator.continue_after(samples // get_world_size())
+    def go_on(self, number: int, earlier: Sequence[Stage], done: int) -> None:
+        """Go on in a pass that other processes began.
+
+        Args:
+            number: Of the pass.
+            earlier: What they had of it.
+            done: Batches of the rest that each of the present processes has had.
+        """
+        left = None
+        if not _is_endless(self.dataloader):
+            left = _batches_left(self.dataloader, number, earlier)
+        self._begin = _Begin(self._iter - done, number, tuple(earlier), left)
+        self.dataloader_iterator.go_on(number, earlier, done)
 
     def validation_is_due(self) -> bool:
         """Whether the last iteration that was done is followed by an evaluation."""
@@ -164,7 +252,7 @@ class _Batches:
     def __init__(self, loader: ResumableLoader, done: int) -> None:
         self._loader = loader
         self._dropped = done
-        self._batches = self._from(done)
+        self._batches = self._from(0, (), done)
 
     def __iter__(self) -> "_Batches":
         return self
@@ -179,32 +267,17 @@ class _Batches:
         """Drop what was had before."""
         self._dropped = 0
 
-    def continue_after(self, samples: int) -> None:
-        """Go on behind so many samples of this process instead of behind whole batches."""
-        self._batches = self._behind(samples)
+    def go_on(self, number: int, earlier: Sequence[Stage], done: int) -> None:
+        """Go on in a pass that other processes began."""
+        self._batches = self._from(number, earlier, done)
 
-    def _from(self, done: int, epoch: int = 0) -> Iterator[Any]:
+    def _from(self, number: int, earlier: Sequence[Stage], done: int) -> Iterator[Any]:
         while True:
-            self._set_epoch(epoch)
-            done -= self._loader.batches.advance(epoch, done)
+            _set_epoch(self._loader, number)
+            done -= self._loader.batches.advance(number, done, earlier)
             if not done:
                 yield from self._loader
-            epoch += 1
-
-    def _behind(self, samples: int) -> Iterator[Any]:
-        epoch = 0
-        if not isinstance(self._loader.sampler, InfiniteSampler):
-            epoch, samples = divmod(samples, len(self._loader.sampler))
-        self._set_epoch(epoch)
-        self._loader.batches.advance_samples(epoch, samples)
-        yield from self._loader
-        yield from self._from(0, epoch + 1)
-
-    def _set_epoch(self, epoch: int) -> None:
-        inner = getattr(self._loader.batch_sampler, "sampler", None)
-        for sampler in (self._loader.sampler, inner):
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(epoch)  # type: ignore[union-attr]
+            number, earlier = number + 1, ()
 
 
 class _PendingValidation(Hook):

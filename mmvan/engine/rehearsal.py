@@ -4,6 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmvan.errors import ConfigError
 from mmvan.registry import HOOKS
 
 
@@ -16,6 +17,10 @@ class RehearsalHook(Hook):
     random number is drawn.
 
     An image that cannot be read is left to the evaluation, which lists all of them.
+
+    Raises:
+        ConfigError: The pipeline lacks something. What fails in the model or a metric is raised as
+            it is.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -27,6 +32,11 @@ class RehearsalHook(Hook):
             batch = loader.collate_fn([loader.dataset[0]])
         except OSError:
             return
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ConfigError(
+                "val_dataloader.dataset: its pipeline does not work for the first sample: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         evaluator = runner.val_loop.evaluator
         runner.model.eval()
         try:

@@ -1,9 +1,9 @@
 """What a run has in memory that MMEngine's checkpoints leave out.
 
 Of every process: the buffers of the model and of its average, such as BatchNorm's statistics, which
-differ between processes while MMEngine saves those of the first; and gradients that wait for more
-batches to be added. Of the run: what hooks count, by which operators it computes, and what of the
-data it has had.
+differ between processes while MMEngine saves those of the first; gradients that wait for more
+batches to be added; and what hooks have counted in that process alone. Of the run: what hooks
+count, by which operators it computes, and what of the data it has had.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmvan.data.shares import Position, batch_size_of, shares_are_known
+from mmvan.engine.counts import counts_of, give_counts
 from mmvan.ops import describe_choice, requested_backend, restore_choice
 from mmvan.tune.hook import TuneHook
 
@@ -37,6 +39,7 @@ class RunState:
     def __init__(self) -> None:
         self.gathered: dict[str, Any] = {}
         self.loaded: dict[str, Any] | None = None
+        self._data_of_others = False
 
     def gather(self, runner: Runner) -> None:
         """Collect the state; every process calls it."""
@@ -44,6 +47,7 @@ class RunState:
             "buffers": _buffers(runner),
             "gradients": _gradients(_plain_model(runner)),
             "sends_buffers": getattr(runner.model, _SENDS_BUFFERS, None),
+            "counts": counts_of(runner.hooks),
         }
         states = {_name_of(hook): _hook_state(hook) for hook in runner.hooks}
         self.gathered = {
@@ -56,9 +60,8 @@ class RunState:
     def add_position(self, runner: Runner, meta: Mapping[str, Any]) -> None:
         """Note what of the data a checkpoint has behind it; ``meta`` is the checkpoint's."""
         loop = runner.train_loop
-        if hasattr(loop, "batches_done"):
-            self.gathered["batches_done"] = loop.batches_done(meta["epoch"], meta["iter"])
-            self.gathered["batch_size"] = _batch_size(runner)
+        if hasattr(loop, "position"):
+            self.gathered["position"] = loop.position(meta["epoch"], meta["iter"]).to_plain()
 
     def add_validation(self, runner: Runner, validated: bool) -> None:
         """Note whether the validation that is due here is done, and whether it ended the run."""
@@ -68,23 +71,33 @@ class RunState:
                 getattr(runner.train_loop, "stop_training", False)
             )
 
+    def continue_data(self, runner: Runner) -> None:
+        """Let the loop go on behind what others have had of the data; a line says so.
+
+        The iteration may become another one, so that this comes before hooks look at it.
+        """
+        if self.loaded is not None and runner.iter:
+            self._data_of_others = _continue_data(runner, self.loaded)
+
     def restore(self, runner: Runner) -> None:
         """Give back what was loaded, once; without a resumed run nothing is done.
 
         With another number of processes or another batch than before, what belongs to single
-        processes is left out, and a line says so.
+        processes is left out.
         """
         loaded, self.loaded = self.loaded, None
         if loaded is None or not runner.iter:
             return
         for hook in runner.hooks:
             _restore_hook(hook, loaded["hooks"].get(_name_of(hook), {}))
+        counts = [own.get("counts", {}) for own in loaded["ranks"]]
+        give_counts(runner.hooks, counts, get_rank(), get_world_size())
         _restore_operators(runner, loaded)
         if loaded.get("validated"):
             runner.train_loop.validated = True
             runner.train_loop.stop_training = loaded["stop_training"]
         _compare(runner, loaded["arithmetic"], _arithmetic(runner))
-        if _continue_data(runner, loaded):
+        if self._data_of_others or len(loaded["ranks"]) != get_world_size():
             return
         own = loaded["ranks"][get_rank()]
         for module, buffers in zip(_modules(runner), own["buffers"], strict=False):
@@ -99,28 +112,38 @@ class RunState:
 def _continue_data(runner: Runner, loaded: Mapping[str, Any]) -> bool:
     """Go on behind what was had by other processes or in other batches; False if they are the same.
 
-    The samplers give sample i to process i modulo their number, so that what all processes had
-    together is the beginning of one order, whatever their number.
+    The run may have been resumed by others before, in the same pass over the data.
     """
-    before = (len(loaded["ranks"]), loaded.get("batch_size"))
-    now = (get_world_size(), _batch_size(runner) if before[1] else None)
-    if before == now:
+    if "position" not in loaded:  # Saved in another kind of loop.
         return False
-    if before[1] and now[1]:
-        samples = loaded["batches_done"] * before[0] * before[1]
-        runner.train_loop.continue_after(samples)
-        again = samples % now[0]
-        repeated = f" ({again} of them come twice)" if again else ""
+    number, (*earlier, last) = Position.from_plain(loaded["position"])
+    batches = runner.train_dataloader.batch_sampler
+    now = (get_world_size(), batch_size_of(batches))
+    same = (last.ranks, last.batch_size) == now
+    if same and not earlier:
+        return False
+    done = last.batches if same else 0
+    earlier = [stage for stage in (earlier if same else [*earlier, last]) if stage.batches]
+    known = not earlier or shares_are_known(batches)
+    if not known:
+        done = sum(stage.samples for stage in earlier) // (now[0] * now[1])
+        earlier = []
+    runner.train_loop.go_on(number, earlier, done)
+    if not same:
         runner.logger.warning(
-            f"resumed in {now[0]} processes x batch {now[1]} a run in {before[0]} x {before[1]}: "
-            f"it goes on behind the {samples} samples that were had{repeated}, but its numbers are "
-            "not those of an uninterrupted run"
+            f"resumed in {now[0]} processes x batch {now[1]} a run in {last.ranks} x "
+            f"{last.batch_size}: it goes on {_describe(batches, known)}, but its numbers are not "
+            "those of an uninterrupted run, and what counts iterations, such as schedules, counts "
+            "those of another length"
         )
-    return True
+    return not same
 
 
-def _batch_size(runner: Runner) -> int | None:
-    return getattr(runner.train_dataloader.batch_sampler, "batch_size", None)
+def _describe(batches: Any, known: bool) -> str:
+    if known:
+        return "with the samples that nobody has had in this pass over the data"
+    name = f"{type(batches).__name__} of {type(batches.sampler).__name__}"
+    return f"at about the same place of this pass ({name} does not tell what others have had)"
 
 
 def _plain_model(runner: Runner) -> nn.Module:

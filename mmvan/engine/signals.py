@@ -5,8 +5,10 @@ nowhere else. While a run trains they only note what arrived: a handler runs bet
 instructions, also in the middle of writing a checkpoint.
 """
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -21,6 +23,9 @@ STATUSES: dict[int, int] = {
     signal.SIGUSR1: REQUEUE_STATUS,
 }
 
+# linux/prctl.h: the signal that a process gets when the thread that forked it ends.
+_PR_SET_PDEATHSIG = 1
+
 
 class StopSignals:
     """What asked this process to stop.
@@ -34,6 +39,10 @@ class StopSignals:
         self.deferred = False
         self._previous: dict[int, Any] = {}
         self._forks_are_told = False
+        # The C library, loaded before it is needed in a forked process, where that may block; and
+        # who forks, if it is the main thread, which lives as long as the process.
+        self._libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._parent: int | None = None
 
     def install(self) -> bool:
         """Handle the signals from now on; those that are ignored, as by nohup, stay so.
@@ -49,7 +58,7 @@ class StopSignals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._handle)
         if not self._forks_are_told:
-            os.register_at_fork(after_in_child=self._step_aside)
+            os.register_at_fork(before=self._note_parent, after_in_child=self._step_aside)
             self._forks_are_told = True
         return True
 
@@ -68,6 +77,10 @@ class StopSignals:
         # loaders' workers that end by it; what they have loaded is enough for this iteration.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
+    def _note_parent(self) -> None:
+        is_main = threading.current_thread() is threading.main_thread()
+        self._parent = os.getpid() if is_main else None
+
     def _step_aside(self) -> None:
         """In a forked process, such as a loader's worker: leave the signals to the one that trains.
 
@@ -79,6 +92,19 @@ class StopSignals:
         for number in self._previous:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which its parent ends it
+        self._end_with_parent()
+
+    def _end_with_parent(self) -> None:
+        """Be killed when the parent is, which then cannot end anybody.
+
+        A loader's worker sees that by itself only while it waits for work: with a large batch that
+        nobody fetches it would wait for ever.
+        """
+        if self._libc is None or self._parent is None:
+            return
+        self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != self._parent:  # Killed in the meantime.
+            os._exit(1)
 
 
 STOP_SIGNALS = StopSignals()

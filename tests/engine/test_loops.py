@@ -1,6 +1,7 @@
 """A run that was cut off and resumed ends as one that was not: to the last bit."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ class Noisy(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return SAMPLES
 
+    def get_data_info(self, index: int) -> dict[str, int]:
+        """Wide and high ones, for samplers that group them."""
+        return {"width": 10 + index % 3, "height": 11}
+
 
 class Net(BaseModel):
     """Dropout, BatchNorm and a regression."""
@@ -45,6 +50,8 @@ class Net(BaseModel):
         )
 
     def forward(self, inputs: Tensor, target: Tensor, mode: str = "tensor") -> Any:
+        if mode == "predict":  # For metrics: how long it was trained.
+            return [self.layers[1].num_batches_tracked.clone()]
         error = (self.layers(inputs)[:, 0] - target).square().mean()
         return {"loss": error} if mode == "loss" else [error]
 
@@ -72,6 +79,21 @@ class CutOffHook(Hook):
             raise CutOffError
 
 
+class StopHook(Hook):
+    """Ends the process behind so many iterations of it, when they are saved."""
+
+    priority = "LOWEST"
+
+    def __init__(self, iterations: int | None) -> None:
+        self.left = iterations
+
+    def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if not self.left:
+                raise CutOffError
+
+
 class Losses(Hook):
     def __init__(self) -> None:
         self.values: dict[int, float] = {}
@@ -85,6 +107,7 @@ class Losses(Hook):
 def make_runner(folder: Path, loop: str, workers: int = 0, **options: Any) -> Runner:
     by_epoch = loop.startswith("mmvan.Epoch")
     length = {"max_epochs": EPOCHS} if by_epoch else {"max_iters": 15, "val_interval": 5}
+    length |= options.pop("length", {})
     sampler = "DefaultSampler" if by_epoch else options.pop("sampler", "InfiniteSampler")
     torch.manual_seed(0)
     options.setdefault("optim_wrapper", {"optimizer": {"type": "AdamW", "lr": 0.05}})
@@ -103,6 +126,7 @@ def make_runner(folder: Path, loop: str, workers: int = 0, **options: Any) -> Ru
             "num_workers": workers,
             "persistent_workers": workers > 0,
             "collate_fn": {"type": "default_collate"},
+            **options.pop("loader", {}),
         },
         train_cfg={"type": loop, **length},
         param_scheduler={"type": "CosineAnnealingLR", "T_max": 15, "by_epoch": False},
@@ -240,3 +264,63 @@ def test_hooks_that_change_the_pipeline_restart_the_workers(tmp_path: Path) -> N
     assert loader.loader._iterator is None
     assert len(next(iter(loader))["target"]) == BATCH
     assert loader.loader._iterator is not workers
+
+
+@pytest.mark.parametrize("batches", ("BatchSampler", "mmdet.AspectRatioBatchSampler"))
+@pytest.mark.parametrize(
+    ("loop", "sampler"),
+    ((LOOPS[0], None), (LOOPS[1], "DefaultSampler"), (LOOPS[1], "InfiniteSampler")),
+)
+def test_other_batches_have_what_is_left(
+    loop: str, sampler: str | None, batches: str, tmp_path: Path
+) -> None:
+    """The batch changes twice in the first pass; once the run is resumed as it was."""
+    options: dict[str, Any] = {"sampler": sampler} if sampler else {}
+    loader: dict[str, Any] = {}
+    if batches != "BatchSampler":
+        loader["batch_sampler"] = {"type": batches}
+    had: list[int] = []
+    for size, iterations in ((4, 2), (3, 1), (3, 1), (2, None)):
+        latest = latest_checkpoint(str(tmp_path))
+        if latest:
+            options |= {"resume": True, "load_from": latest}
+        loader["batch_size"] = size
+        runner = make_runner(tmp_path, loop, loader=dict(loader), interval=1, **options)
+        finish(runner, StopHook(iterations))
+        had += runner.train_dataloader.dataset.asked
+    assert len(set(had[:14])) == 14
+    # Iterations of two samples follow the first four; epochs are whole.
+    assert len(had) == (14 + 2 * (15 - 4) if sampler else EPOCHS * SAMPLES)
+    if (batches, sampler) == ("mmdet.AspectRatioBatchSampler", "InfiniteSampler"):
+        # One of a shape may wait for the next pass.
+        assert len(set(had[: SAMPLES + 2])) >= SAMPLES - 1
+        assert max(Counter(had).values()) == 2
+        return
+    for start in range(0, len(had), SAMPLES):
+        one_pass = had[start : start + SAMPLES]
+        assert len(set(one_pass)) == len(one_pass)
+
+
+@pytest.mark.parametrize("batches", ("BatchSampler", "mmdet.AspectRatioBatchSampler"))
+@pytest.mark.parametrize("sampler", ("DefaultSampler", "InfiniteSampler"))
+def test_other_batches_have_what_is_left_of_a_later_pass(
+    sampler: str, batches: str, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"sampler": sampler}
+    loader: dict[str, Any] = {}
+    if batches != "BatchSampler":
+        loader["batch_sampler"] = {"type": batches}
+    had: list[int] = []
+    for size, iterations in ((4, 8), (2, None)):
+        loader["batch_size"] = size
+        runner = make_runner(tmp_path, LOOPS[1], loader=dict(loader), interval=1, **options)
+        finish(runner, StopHook(iterations))
+        had += runner.train_dataloader.dataset.asked
+        options |= {"resume": True, "load_from": latest_checkpoint(str(tmp_path))}
+    # With an end, the sixth batch has the last two of a pass.
+    assert len(had) == (32 if sampler == "InfiniteSampler" else 30) + 2 * (15 - 8)
+    for end in (SAMPLES, 2 * SAMPLES):
+        counts = Counter(had[:end])
+        # By shape, some of an endless order wait for the next pass.
+        waiting = 3 if (sampler, batches[:5]) == ("InfiniteSampler", "mmdet") else 0
+        assert sum(abs(counts[index] - end // SAMPLES) for index in range(SAMPLES)) <= 2 * waiting

@@ -2,9 +2,15 @@
 
 import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from mmvan.engine.signals import REQUEUE_STATUS, STATUSES, StopSignals
 
@@ -76,3 +82,65 @@ def test_a_forked_process_leaves_the_group_and_the_signals(signals: StopSignals)
     assert os.read(reading, 3) == bytes([1, 1, 1])
     os.close(reading)
     os.close(writing)
+
+
+class Large(torch.utils.data.Dataset[bytes]):
+    """Samples that no pipe holds, so that a worker waits until they are fetched."""
+
+    def __getitem__(self, index: int) -> bytes:
+        return bytes(10**6)
+
+    def __len__(self) -> int:
+        return 100
+
+
+def has_ended(pid: int, seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of a parent's end")
+def test_loader_workers_do_not_outlive_a_killed_process(signals: StopSignals) -> None:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        batches = iter(DataLoader(Large(), num_workers=1, collate_fn=bytes, batch_size=None))
+        next(batches)
+        worker = batches._workers[0].pid  # type: ignore[attr-defined]
+        os.write(writing, str(worker).encode())
+        time.sleep(60)
+        os._exit(0)
+    worker = int(os.read(reading, 20))
+    os.close(reading)
+    os.close(writing)
+    assert not has_ended(worker, 0.2)  # It waits.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    ended = has_ended(worker, 3)
+    if not ended:
+        os.kill(worker, signal.SIGKILL)  # Or it would outlive the tests.
+    assert ended
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of a parent's end")
+def test_what_a_thread_forks_outlives_the_thread(signals: StopSignals) -> None:
+    forked: list[int] = []
+
+    def fork() -> None:
+        pid = os.fork()
+        if not pid:
+            time.sleep(60)
+            os._exit(0)
+        forked.append(pid)
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    assert os.waitpid(forked[0], os.WNOHANG) == (0, 0)
+    os.kill(forked[0], signal.SIGKILL)
+    os.waitpid(forked[0], 0)

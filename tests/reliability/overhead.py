@@ -1,10 +1,11 @@
-"""What exact resume, crash-safe checkpoints and the look for bad data cost, in CPU time.
+"""What exact resume, crash-safe checkpoints and all guards cost, in seconds of CPU time.
 
     python tests/reliability/overhead.py [--photos FOLDER]
 
-Shares are of one iteration on a GPU that takes 0.3 s, and of an epoch of 7330 of them (Mask R-CNN
-on COCO with 8 GPUs x 2 images), since a CPU's own iterations take far longer. What is done for one
-sample is a share of all that its training pipeline does, on photographs in COCO's layout.
+The first table is of whole training steps, see ``step_cost.py``; the second one of single parts.
+Its shares are of one iteration on a GPU that takes 0.3 s, and of an epoch of 7330 of them (Mask
+R-CNN on COCO with 8 GPUs x 2 images), since a CPU's own iterations take far longer. What is done
+for one sample is a share of all that its training pipeline does, on photographs in COCO's layout.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
 from mmengine.registry import DefaultScope
 from small_runs import ROOT
+from step_cost import OWN, REST, WHOLE, measure, table
 from torch.utils.data import BatchSampler
 
 from mmvan.data.positions import NumberedBatches, seed_cpu, seed_everything
@@ -76,14 +78,24 @@ def advance(sampler: Any, batches: Any, count: int) -> float:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print two tables."""
     parser = argparse.ArgumentParser(description="Measure what the care of a run costs.")
+    parser.add_argument("--turns", type=int, default=30, help="whole steps (default: %(default)s)")
     parser.add_argument("--photos", type=Path, help="train2017 and annotations of COCO")
     args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        turns = {WHOLE: args.turns, REST: 10 * args.turns, OWN: 10 * args.turns}
+        costs = {how.name: measure(Path(folder), count, how) for how, count in turns.items()}
+    print(f"{table(costs)}\n", flush=True)
+    _print_parts(args.photos)
+
+
+def _print_parts(photos: Path | None) -> None:
     rows: list[tuple[str, float, float | None]] = []
-    if args.photos:
+    if photos:
         with tempfile.TemporaryDirectory() as folder:
-            rows += inspection_rows(args.photos, Path(folder))
+            rows += inspection_rows(photos, Path(folder))
     seeds = cpu_seconds(lambda: seed_everything((0, 0, 2**31, 5)), 2000)
     of_sample = cpu_seconds(lambda: seed_cpu((0, 0, 0, 5, 1)), 2000)
     rows.append(("random numbers of one iteration", seeds, _ITERATION))

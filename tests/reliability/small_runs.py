@@ -167,6 +167,20 @@ class TellPhaseHook(Hook):
         self._tell(Phase.ENDING)
 
 
+@HOOKS.register_module()
+class RecordImagesHook(Hook):
+    """Writes the names of each batch's images into ``had_<rank>.txt``."""
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        file = Path(runner.work_dir, f"had_{os.environ.get('RANK', '0')}.txt")
+        with file.open("a") as stream:
+            for sample in data_batch["data_samples"]:
+                name = Path(sample.metainfo["img_path"]).name
+                stream.write(f"{runner.epoch} {runner.iter} {name}\n")
+
+
 def make_datasets(folder: Path) -> None:
     """Draw the images of all three tasks."""
     for name, counts in _DATASETS.items():
@@ -180,6 +194,7 @@ def write_config(
     *,
     workers: int = 0,
     ours: bool = True,
+    records: bool = False,
     **options: Any,
 ) -> Path:
     """Write a small version of a task's sample config.
@@ -190,6 +205,7 @@ def write_config(
         data: What :func:`make_datasets` made.
         workers: Processes of each loader.
         ours: With mmvan's hooks and loops, or with MMEngine's own.
+        records: Whether the run writes down the images of each batch.
         **options: Further settings, ``__`` for the dot in their names.
     """
     cfg = Config.fromfile(ROOT / "configs" / _SAMPLE_CONFIGS[task])
@@ -214,6 +230,8 @@ def write_config(
         "patience": 50,
     }
     cfg.custom_hooks = [*cfg.get("custom_hooks", []), average, stop, {"type": "TellPhaseHook"}]
+    if records:
+        cfg.custom_hooks.append({"type": "RecordImagesHook"})
     file.write_text(cfg.pretty_text.replace("data/sample", str(data)))
     return file
 
