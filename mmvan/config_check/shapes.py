@@ -64,6 +64,8 @@ _INNER: Mapping[str, _Kinds] = {
     "save_best": (*_TEXT, *_LIST),
     "metric": (*_TEXT, *_LIST),
 }
+# Lists of what is built.
+_TYPED = ("custom_hooks", "param_scheduler", "val_evaluator", "test_evaluator")
 # What the parts under these keys cannot do without.
 _NEEDED = {
     "model": ("type",),
@@ -99,6 +101,10 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
         if key == "default_hooks" and isinstance(value, Mapping):
             for name, hook in value.items():
                 yield from _problem(f"{key}.{name}", hook, _DICT)
+        if key in _TYPED and isinstance(value, (list, tuple)):
+            for index, part in enumerate(value):
+                if isinstance(part, Mapping) and "type" not in part:
+                    yield f"{key}[{index}] has no type; it has {', '.join(map(str, part))}"
 
 
 def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
