@@ -89,22 +89,17 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
     for key in keys:
         value = cfg.get(key)
         yield from _problem(key, value, _TOP.get(key))
-        for node in nodes_of(key, value):
-            if key == "model":
-                break
-            prefixes = node.key.endswith(".data_prefix")
-            for name, inner in node.settings.items():
-                kinds = _TEXT if prefixes else _INNER.get(name)
-                yield from _problem(f"{node.key}.{name}", inner, kinds)
-        if isinstance(value, Mapping):
-            yield from _missing(key, value)
-        if key == "default_hooks" and isinstance(value, Mapping):
-            for name, hook in value.items():
-                yield from _problem(f"{key}.{name}", hook, _DICT)
-        if key in _TYPED and isinstance(value, (list, tuple)):
-            for index, part in enumerate(value):
-                if isinstance(part, Mapping) and "type" not in part:
-                    yield f"{key}[{index}] has no type; it has {', '.join(map(str, part))}"
+        yield from _missing(key, value)
+        if key != "model":  # whose parts are their classes' own
+            yield from _inner_problems(key, value)
+
+
+def _inner_problems(key: str, value: Any) -> Iterator[str]:
+    for node in nodes_of(key, value):
+        for name, inner in node.settings.items():
+            kinds = _DICT if node.key == "default_hooks" else _INNER.get(name)
+            kinds = _TEXT if node.key.endswith(".data_prefix") else kinds
+            yield from _problem(f"{node.key}.{name}", inner, kinds)
 
 
 def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
@@ -117,13 +112,23 @@ def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
                 yield f"{key}[{index}] is {part!r}; expected a dict"
 
 
-def _missing(key: str, value: Mapping[str, Any]) -> Iterator[str]:
+def _missing(key: str, value: Any) -> Iterator[str]:
+    if key in _TYPED and isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            if isinstance(part, Mapping) and "type" not in part:
+                yield f"{key}[{index}] has no type; it has {_listed(part)}"
+    if not isinstance(value, Mapping):
+        return
     for name in _NEEDED.get(key, ()):
         batches = name == "sampler" and value.get("batch_sampler") is not None
         if value.get(name) is None and not batches:
-            yield f"{key} has no {name}; it has {', '.join(map(str, value)) or 'nothing'}"
+            yield f"{key} has no {name}; it has {_listed(value)}"
     if key.endswith("_dataloader"):
         sampler = value.get("batch_sampler")
         inner = sampler.get("batch_size") if isinstance(sampler, Mapping) else None
         if value.get("batch_size") is None and inner is None:
-            yield f"{key} has no batch_size; it has {', '.join(map(str, value)) or 'nothing'}"
+            yield f"{key} has no batch_size; it has {_listed(value)}"
+
+
+def _listed(part: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, part)) or "nothing"
