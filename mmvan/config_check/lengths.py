@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.engine.schedules import schedulers_of
+from mmvan.config_check.nodes import schedulers_of
 from mmvan.type_name import type_name
 
 # Samplers of MMEngine and mmpretrain that have no end.

@@ -1,6 +1,6 @@
 """The parts of a config that something is built from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -30,3 +30,16 @@ def nodes_of(key: str, value: Any) -> Iterator[Node]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for index, child in enumerate(value):
             yield from nodes_of(f"{key}[{index}]", child)
+
+
+def schedulers_of(node: Any) -> Iterator[MutableMapping[str, Any]]:
+    """Every scheduler under ``param_scheduler``: one, several, or several per optimizer.
+
+    Args:
+        node: What the config has there; None for no schedulers.
+    """
+    if isinstance(node, MutableMapping) and "type" in node:
+        yield node
+    else:
+        for child in node.values() if isinstance(node, MutableMapping) else node or ():
+            yield from schedulers_of(child)

@@ -10,9 +10,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmvan.config_check.nodes import schedulers_of
 from mmvan.engine.batch import Batch, batch_of
 from mmvan.engine.processes import Processes
-from mmvan.engine.schedules import multiply, multiply_curve, schedulers_of
+from mmvan.engine.schedules import multiply, multiply_curve
 from mmvan.errors import ConfigError
 from mmvan.type_name import type_name
 

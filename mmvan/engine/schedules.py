@@ -1,11 +1,12 @@
 """The schedules of a config, and how to make them longer."""
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from mmengine.config import Config
 
+from mmvan.config_check.nodes import schedulers_of
 from mmvan.errors import ConfigError
 from mmvan.type_name import type_name
 
@@ -15,19 +16,6 @@ _STRETCHABLE = re.compile(
     "(LR|Momentum|ParamScheduler)"
 )
 _LENGTHS = ("T_max", "step_size", "milestones", "periods")
-
-
-def schedulers_of(node: Any) -> Iterator[MutableMapping[str, Any]]:
-    """Every scheduler under ``param_scheduler``: one, several, or several per optimizer.
-
-    Args:
-        node: What the config has there; None for no schedulers.
-    """
-    if isinstance(node, MutableMapping) and "type" in node:
-        yield node
-    else:
-        for child in node.values() if isinstance(node, MutableMapping) else node or ():
-            yield from schedulers_of(child)
 
 
 def multiply(settings: MutableMapping[str, Any], keys: tuple[str, ...], factor: float) -> None:

@@ -7,7 +7,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.optim import MultiStepLR
 
-from mmvan.engine.schedules import schedulers_of, stretch
+from mmvan.config_check.nodes import schedulers_of
+from mmvan.engine.schedules import stretch
 from mmvan.errors import ConfigError
 from tests.configs.zoo import REFERENCE, load
 
