@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import BaseMetric
 from mmengine.registry import build_from_cfg
 from mmengine.runner import Runner
 
@@ -91,8 +92,12 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
             key = _same_settings(cfg, value) if isinstance(value, ConfigDict) else None
             if key:
                 return key
+    acting = [frame.f_locals.get("self") for frame in reversed(frames)]
+    if any(isinstance(one, BaseMetric) for one in acting):
+        training = any(frame.f_code is Runner.train.__code__ for frame in frames)
+        return f"{'val' if training else 'test'}_evaluator"
     names = {id(module): name for name, module in runner.model.named_modules()}
-    inside = (names.get(id(frame.f_locals.get("self"))) for frame in reversed(frames))
+    inside = (names.get(id(one)) for one in acting)
     return next((f"model.{name}".rstrip(".") for name in inside if name is not None), None)
 
 

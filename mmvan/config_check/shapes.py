@@ -40,6 +40,17 @@ _TOP: Mapping[str, _Kinds] = {
     "visualizer": _DICT,
     "log_processor": _DICT,
 }
+# Of models.
+_PARTS: Mapping[str, _Kinds] = {
+    "backbone": _DICT,
+    "neck": _DICT_OR_LIST,
+    "head": _DICT_OR_LIST,
+    "bbox_head": _DICT_OR_LIST,
+    "decode_head": _DICT_OR_LIST,
+    "rpn_head": _DICT_OR_LIST,
+    "roi_head": _DICT_OR_LIST,
+    "data_preprocessor": _DICT,
+}
 # Of loaders and optimizers, wherever they have it; None is allowed for all.
 _INNER: Mapping[str, _Kinds] = {
     "dataset": _DICT,
@@ -90,8 +101,11 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
         value = cfg.get(key)
         yield from _problem(key, value, _TOP.get(key))
         yield from _missing(key, value)
-        if key != "model":  # whose parts are their classes' own
+        if key != "model":
             yield from _inner_problems(key, value)
+        elif isinstance(value, Mapping):  # inside of which all is the classes' own
+            for name, part in value.items():
+                yield from _problem(f"model.{name}", part, _PARTS.get(name))
 
 
 def _inner_problems(key: str, value: Any) -> Iterator[str]:

@@ -53,7 +53,12 @@ class NamedModel(BaseModel):
 
 @METRICS.register_module(force=True)
 class NamedMetric(BaseMetric):
+    def __init__(self, ann_file: str | None = "a.json") -> None:
+        super().__init__()
+        self.ann_file = ann_file
+
     def process(self, data_batch: Any, data_samples: Any) -> None:
+        assert self.ann_file is not None, "ground truth is required"
         self.results.append(1)
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
@@ -101,6 +106,7 @@ def train(cfg: Config) -> None:
         ("train_dataloader.shufle", True, "train_dataloader cannot be built: .*shufle"),
         ("train_dataloader.sampler.type", "Sampler", "train_dataloader.sampler cannot be built"),
         ("val_evaluator.type", "Metric", "val_evaluator cannot be built"),
+        ("val_evaluator.ann_file", None, "val_evaluator does not work: .*ground truth is required"),
         (
             "optim_wrapper.optimizer.lr",
             -1.0,
