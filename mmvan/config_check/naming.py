@@ -53,7 +53,7 @@ def naming_keys(cfg: Config) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -64,7 +64,7 @@ def naming_keys(cfg: Config) -> Iterator[None]:
         if key is not None:
             raise ConfigError(f"{cfg.filename}: {key} cannot be built: {_reason(error)}") from error
         key = _run_key(cfg, frames)
-        if key is None or isinstance(error, (OSError, MemoryError, torch.OutOfMemoryError)):
+        if key is None or isinstance(error, OSError):
             raise
         raise ConfigError(f"{cfg.filename}: {key} does not work: {_reason(error)}") from error
 
@@ -87,22 +87,22 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
     later = any(f.f_code.co_name == "run_iter" and f.f_locals.get("idx", 0) for f in frames)
     if runner is None or runner.iter or later:
         return None
+    names = {id(module): name for name, module in runner.model.named_modules()}
     for frame in reversed(frames):
+        acting = frame.f_locals.get("self")
         for value in frame.f_locals.values():
             key = _same_settings(cfg, value) if isinstance(value, ConfigDict) else None
             if key:
                 return key
-    acting = [frame.f_locals.get("self") for frame in reversed(frames)]
-    if any(isinstance(one, BaseMetric) for one in acting):
-        training = any(frame.f_code is Runner.train.__code__ for frame in frames)
-        return f"{'val' if training else 'test'}_evaluator"
-    names = {id(module): name for name, module in runner.model.named_modules()}
-    inside = (names.get(id(one)) for one in acting)
-    return next((f"model.{name}".rstrip(".") for name in inside if name is not None), None)
+        if isinstance(acting, BaseMetric):
+            return "val_evaluator" if _STARTS[0] in {f.f_code for f in frames} else "test_evaluator"
+        if id(acting) in names:
+            return f"model.{names[id(acting)]}".rstrip(".")
+    return None
 
 
 def _same_settings(cfg: Config, settings: Mapping[str, Any]) -> str | None:
-    nodes = (node for node in _nodes(cfg) if node.settings)
+    nodes = (node for node in nodes_of("model", cfg.get("model")) if node.settings)
     return next((node.key for node in nodes if _equal(node.settings, settings)), None)
 
 
