@@ -4,7 +4,7 @@
     python3 tools/make_docs.py              # into site/; begin with site/index.html
     python3 tools/make_docs.py serve        # in the browser, following the files
 
-The environment `.venv-docs` is made first, from the extra `docs` in `pyproject.toml`, and again when
+The environment `.venv-docs` is made first, from the extra `docs` in `pyproject.toml`, and anew when
 that changes. mmvan and PyTorch are not needed: docstrings are read from the sources.
 """
 
