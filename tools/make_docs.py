@@ -26,6 +26,7 @@ from env_setup.shell import SetupError, Shell
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv-docs"
+OLDEST = (3, 11)  # For the pinned mkdocstrings and theme.
 
 
 def find_pins() -> list[str]:
@@ -42,8 +43,14 @@ def make_environment(venv: Path, pins: Sequence[str]) -> None:
         pins: What is installed.
 
     Raises:
-        SetupError: A step failed, or the folder is something else.
+        SetupError: A step failed, this Python is too old, or the folder is something else.
     """
+    if sys.version_info[:2] < OLDEST:
+        found, oldest = (".".join(map(str, pair)) for pair in (sys.version_info[:2], OLDEST))
+        raise SetupError(
+            f"this is Python {found}, and the packages that build the site need {oldest} or later: "
+            f"name one, as in make docs PYTHON=python{oldest}"
+        )
     parts = [list(pins), sys.version_info[:2], str(venv)]
     current = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     shell = Shell(venv)

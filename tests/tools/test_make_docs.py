@@ -10,6 +10,12 @@ from env_setup.shell import SetupError, Shell
 PINS = ("mkdocs==1.0",)
 
 
+@pytest.fixture(autouse=True)
+def any_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite runs on older ones than the site is built with."""
+    monkeypatch.setattr(make_docs, "OLDEST", (3, 10))
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The commands that the setup would run; none is."""
@@ -63,6 +69,15 @@ def test_a_folder_of_something_else_is_left_alone(
     (tmp_path / "mine.txt").touch()
     with pytest.raises(SetupError, match=r"is no virtual environment: move it away"):
         make_docs.make_environment(tmp_path, PINS)
+    assert calls == []
+
+
+def test_an_old_python_is_named_before_anything_is_made(
+    tmp_path: Path, calls: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_docs, "OLDEST", (3, 99))
+    with pytest.raises(SetupError, match=r"need 3\.99 or later: .* make docs PYTHON=python3\.99$"):
+        make_docs.make_environment(tmp_path / "venv", PINS)
     assert calls == []
 
 
