@@ -13,7 +13,7 @@ import pytest
 from tests.docs.commands import PROJECT
 
 ENTRY = re.compile(
-    r"^### `(mmvan[\w.]+)`\n\n(.+)\n\n\[([\w/.]+)\]\(\.\./([\w/.]+)\)$", re.MULTILINE
+    r"^### `(mmvan[\w.]+)`\n\n(.+)\n\n\[`([\w/.]+)`\]\(\.\./([\w/.]+)\)$", re.MULTILINE
 )
 PAGE = (PROJECT / "docs" / "api.md").read_text()
 ENTRIES = ENTRY.findall(PAGE)
