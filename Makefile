@@ -8,7 +8,7 @@ CHOSEN := $(or $(FAMILY),$(shell $(PYTHON) tools/setup_env.py --show-family 2>/d
 VENV := $(if $(filter onedl,$(CHOSEN)),.venv-onedl,.venv)
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test smoke lint doctor clean distclean
+.PHONY: help setup demo test smoke lint docs doctor clean distclean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,12 +34,15 @@ lint: setup ## Check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: ## Build the documentation as a site in site/, in an environment of its own
+	@$(PYTHON) tools/make_docs.py
+
 doctor: setup ## Test what is installed
 	$(BIN)/python -m mmvan.doctor
 
 clean: ## Remove builds and caches
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too
-	rm -rf .venv .venv-onedl mmvan/.mim
+	rm -rf .venv .venv-docs .venv-onedl mmvan/.mim

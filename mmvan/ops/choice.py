@@ -61,8 +61,9 @@ def describe_choice() -> dict[str, dict[str, Any]]:
     """All choices as plain values, to be kept in a checkpoint.
 
     Returns:
-        Such as ``{"cpu training": {"backend": "native", "channels_last": True}}``; empty if the
-        operators follow their own rules.
+        dict[str, dict[str, Any]]: Such as
+            ``{"cpu training": {"backend": "native", "channels_last": True}}``; empty if the
+            operators follow their own rules.
     """
     return {f"{device} {mode}": asdict(choice) for (device, mode), choice in _choices.items()}
 
