@@ -185,11 +185,12 @@ def test_what_a_command_names_exists(page: Path) -> None:
 
 
 def test_options_without_a_command_exist() -> None:
-    scripts = {"--ops", "--help", "--fresh", "--full", "--torch"}
+    # Of scripts that are no commands of mmvan.
+    scripts = {"--ops", "--help", "--fresh", "--full", "--torch", "--kills", "--photos"}
     known = scripts.union(*(option_names(make_parser(name)) for name in COMMANDS))
     named = {(page.name, option) for page in PAGES for option in options_in_lines(page)}
     # Of pip, docker and srun.
-    foreign = {"--no-build-isolation", "--gres", "--gpu-bind", "--ipc", "--no-deps"}
+    foreign = {"--no-build-isolation", "--gres", "--gpu-bind", "--ipc", "--no-deps", "--signal"}
     assert [each for each in sorted(named) if each[1] not in known | foreign] == []
     assert len(named) > 50
 
