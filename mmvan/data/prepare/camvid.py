@@ -74,8 +74,10 @@ def _check(options: Options) -> list[Problem]:
 
 
 def _finish(options: Options) -> str:
-    data = Segmentation(tuple(CLASSES), tuple(CLASSES.values()), ".png", ".png")
-    return f"Train with tools/dist_train.sh {write_config(data, options.target)} 1."
+    images = len(files_of(options.target / "images/train"))
+    data = Segmentation(tuple(CLASSES), images, tuple(CLASSES.values()), ".png", ".png")
+    file = write_config(data, options.target, options.config)
+    return f"Train with tools/dist_train.sh {file} 1."
 
 
 # The split of SegNet's tutorial.

@@ -214,7 +214,7 @@ def finish(
         DataError: Anything is wrong.
     """
     known = set(options.target.glob("*.py"))
-    file = write_config(data, options.target)
+    file = write_config(data, options.target, options.config)
     # Of the label maps none is decoded here: below, all are.
     files = CocoFiles(max_decoded=0)
     problems = find_problems(Config.fromfile(file), ("train", "val"), files) + look()
@@ -222,7 +222,8 @@ def finish(
         # It may change with what is fixed, and one that is there is never written again.
         file.unlink()
     report(problems, options.target)
+    kept = f"\n{file} was there already and is kept as it is." if file in known else ""
     return (
         f"{len(data.classes)} classes: {listed(data.classes)}\n"
-        f"Train with tools/dist_train.sh {file} 1."
+        f"Train with tools/dist_train.sh {file} 1.{kept}"
     )
