@@ -32,7 +32,9 @@ def find_base(name: str, task: str) -> Path:
     if name.endswith(".py") and Path(name).is_file():
         return Path(name)
     ours = {p.stem: p for t in TASKS.values() for p in sorted((config_dir() / t).glob("*.py"))}
-    found = ours.get(name.removesuffix(".py").rpartition("/")[2])
+    places = {f"/configs/{path.parent.name}/{stem}": path for stem, path in ours.items()}
+    end = f"/{name.removesuffix('.py')}"
+    found = next((path for place, path in places.items() if place.endswith(end)), None)
     fitting = [stem for stem, path in ours.items() if path.parent.name == task]
     if found is None:
         hint = did_you_mean(name, fitting) or f" {task.capitalize()} has {', '.join(fitting)}."

@@ -20,6 +20,7 @@ __all__ = ["Classification", "Detection", "Segmentation", "config_file", "write_
 
 # What fine-tunes a classifier on images of one's own.
 _FINE_TUNING = "van_b_custom"
+_IMAGENET = "data/imagenet"
 # Settings of a dataset that stay where all others are replaced.
 _KEPT = ("filter_cfg", "test_mode")
 _METAINFO = Code("metainfo")
@@ -54,9 +55,9 @@ class Classification:
             f"{loader}_dataloader": {"dataset": self._dataset(base, loader)}
             for loader in ("train", "val")
         }
-        # They may be few.
         if base.train_dataloader.get("drop_last"):
-            changes["train_dataloader"]["drop_last"] = False
+            # They are few.
+            changes["train_dataloader"] = {"drop_last": False, **changes["train_dataloader"]}
         top = base.val_evaluator.get("topk") if isinstance(base.val_evaluator, Mapping) else None
         if max(top if isinstance(top, (list, tuple)) else [top or 1]) > len(self.classes):
             changes["val_evaluator"] = {"topk": (1,)}
@@ -242,40 +243,50 @@ def _block(settings: Mapping[str, Any]) -> str:
 
 def _changes(data: _Data, base: Config, path: Path) -> list[str]:
     """The parts of the file behind the variables."""
-    model, told = _model(base, len(data.classes)), ""
-    recipe = base
-    if isinstance(data, Classification) and not _has_weights(base):
-        weights = published_weights(path)
-        if weights:
-            recipe = load_base(_FINE_TUNING, data.task)
-            model = {**_fine_tuned(weights), **model}
-            model["train_cfg"] = None
-            told = f"It starts from published weights and learns as {_FINE_TUNING} does."
-        else:
-            told = "No weights are published for it: it starts at random, by its own recipe."
+    recipe, model, told = _recipe(data, base, path)
     changes = data.changes(base)
     scaled = scale(recipe, data.images, loader_batch_size(base.train_dataloader))
-    settings = scaled.settings
-    if recipe is not base and "weight_decay" in recipe.optim_wrapper.optimizer:
-        rates = settings["optim_wrapper"]["optimizer"]
-        rates["weight_decay"] = recipe.optim_wrapper.optimizer.weight_decay
+    optimizer = scaled.settings.get("optim_wrapper", {}).get("optimizer", {})
+    if recipe is not base:
+        optimizer["weight_decay"] = recipe.optim_wrapper.optimizer.weight_decay
     changes["train_dataloader"] = {"batch_size": scaled.batch, **changes["train_dataloader"]}
     tested = {
         f"test_{part}": Code(f"val_{part}")
         for part in ("dataloader", "evaluator")
         if f"val_{part}" in changes
     }
-    reasons = comment(scaled.reasons)
     about_model = f"{comment(told)}\n" if told else ""
+    classes = _with_classes(base.model, len(data.classes), "_base_.model", None)
     return [
-        about_model + _block(_with_weights_variable(model)),
+        about_model + _block(_with_weights_variable({**model, **classes})),
         _block(changes | tested),
-        f"{reasons}\n{_block(settings)}",
+        f"{comment(scaled.reasons)}\n{_block(scaled.settings)}",
     ]
 
 
-def _fine_tuned(weights: str) -> dict[str, Any]:
-    return {"backbone": {"init_cfg": {"type": "Pretrained", "checkpoint": weights}}}
+def _recipe(data: _Data, base: Config, path: Path) -> tuple[Config, dict[str, Any], str]:
+    """The config whose schedule is scaled, what its model needs besides, and the words for it.
+
+    ImageNet's recipes are for a million images, a thousand of them in a step, and most for weights
+    that start at random: they stand for their model, which learns as own images do.
+    """
+    if not isinstance(data, Classification):
+        return base, {}, ""
+    start = base.get("load_from") or base.model.backbone.get("init_cfg")
+    weights = None if start else published_weights(path)
+    if not start and not weights:
+        return base, {}, "No weights are published for it: it starts at random, by its own recipe."
+    if base.train_dataloader.dataset.get("data_root") != _IMAGENET:
+        return base, {}, ""
+    # Mixing images is for long trainings on many of them.
+    model: dict[str, Any] = {"train_cfg": None} if base.model.get("train_cfg") else {}
+    if weights:
+        init_cfg = {"type": "Pretrained", "checkpoint": weights}
+        model = {"backbone": {"init_cfg": init_cfg}, **model}
+    told = (
+        f"It starts from published weights and learns as {_FINE_TUNING} does, not as on ImageNet."
+    )
+    return load_base(_FINE_TUNING, data.task), model, told
 
 
 def _with_weights_variable(model: dict[str, Any]) -> dict[str, Any]:
@@ -286,14 +297,6 @@ def _with_weights_variable(model: dict[str, Any]) -> dict[str, Any]:
     weights = start["checkpoint"]
     start["checkpoint"] = Code("weights")
     return {"weights": weights, "model": model}
-
-
-def _has_weights(base: Config) -> bool:
-    return bool(base.get("load_from") or base.model.backbone.get("init_cfg"))
-
-
-def _model(base: Config, classes: int) -> dict[str, Any]:
-    return _with_classes(base.model, classes, "_base_.model", None)
 
 
 def _with_classes(node: Mapping[str, Any], classes: int, where: str, old: Any) -> dict[str, Any]:

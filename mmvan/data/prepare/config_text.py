@@ -43,7 +43,9 @@ def assignment(name: str, value: Any) -> str:
 
 def comment(text: str) -> str:
     """A comment in lines that fit."""
-    return textwrap.fill(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.fill(
+        text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
 
 
 def number(value: float) -> str:

@@ -28,11 +28,11 @@ _IMAGES = {
 # More epochs than the recipe's, up to those that the paper trains on its smallest dataset.
 MAX_EPOCHS = 100
 # Heads start at random: fewer steps do not bring them anywhere.
-MIN_STEPS = 2000
+MIN_STEPS = 1000
 # So that the steps of a rate have their places.
 MIN_EPOCHS = 3
-# Batches of an epoch, if that makes no batch of one image: BatchNorm has no statistics in it.
-_MIN_BATCHES = 8
+# Batches of an epoch, unless they would be of one image, whose statistics say little to BatchNorm.
+_MIN_BATCHES = 2
 _MIN_BATCH = 2
 # Of a run, for a warm-up that is shorter in the recipe.
 _WARM_UP_SHARE = 0.1
@@ -62,9 +62,9 @@ def scale(recipe: Config, images: int, max_batch: int | None = None) -> Scaled:
         images: Images to train on.
         max_batch: The most images of a batch, where it is fewer than the recipe has.
     """
-    batch = _batch(min(loader_batch_size(recipe.train_dataloader), max_batch or images), images)
-    base = (recipe.get("auto_scale_lr") or {}).get("base_batch_size")
-    base = base or loader_batch_size(recipe.train_dataloader)
+    most = loader_batch_size(recipe.train_dataloader)
+    base = (recipe.get("auto_scale_lr") or {}).get("base_batch_size") or most
+    batch = _batch(min(most, max_batch or most), images)
     settings, told = _length(recipe, images, batch, base)
     reasons = [f"For 1 GPU: {images:,} images in batches of {batch}, {told}."]
     rate = (recipe.optim_wrapper.get("optimizer") or {}).get("lr")
@@ -95,11 +95,11 @@ def _length(recipe: Config, images: int, batch: int, base: int) -> tuple[dict[st
     steps = math.ceil(images / batch)
     epochs = _epochs(old_epochs, images, made_for)
     if by_epoch:
-        new = math.ceil(round(max(epochs, MIN_STEPS / steps, MIN_EPOCHS), 6))
-        spans = (old, new), (old * math.ceil(made_for / base), new * steps)
+        new = max(round(epochs), math.ceil(MIN_STEPS / steps), MIN_EPOCHS)
+        spans = (old, new), (_old_steps(recipe, old * math.ceil(made_for / base)), new * steps)
         told = f"{steps:,} steps an epoch: {new} epochs"
     else:
-        new = math.ceil(round(max(epochs * images / batch, MIN_STEPS), 6) / 100) * 100
+        new = round(max(epochs * images / batch, MIN_STEPS) / 100) * 100
         spans = (max(1, round(old_epochs)), max(1, round(epochs))), (old, new)
         told = f"{new:,} iterations: {new * batch / images:.0f} epochs"
     interval = max(1, round(recipe.train_cfg.get("val_interval", 1) * new / old))
@@ -122,6 +122,13 @@ def _epochs(old: float, images: int, made_for: int) -> float:
     return max(old, min(old * math.sqrt(made_for / images), MAX_EPOCHS))
 
 
+def _old_steps(recipe: Config, steps: int) -> int:
+    """Steps of a recipe by epochs: what it counts in steps is a warm-up, half of them at most."""
+    schedulers = list(schedulers_of(recipe.get("param_scheduler")))
+    warm_ups = [s.get("end") or 0 for s in schedulers if not s.get("by_epoch", True)]
+    return max([steps, *(2 * end for end in warm_ups)])
+
+
 def _schedulers(recipe: Config, epochs: tuple[int, int], iterations: tuple[int, int]) -> Any:
     cfg = Config({"param_scheduler": copy.deepcopy(recipe.get("param_scheduler"))})
     warm_ups = [
@@ -132,7 +139,15 @@ def _schedulers(recipe: Config, epochs: tuple[int, int], iterations: tuple[int, 
     stretch(cfg, epochs, iterations, _OPTION)
     for scheduler in warm_ups:
         _shorten(scheduler, _span(scheduler, epochs, iterations), cfg)
+    for scheduler in schedulers_of(cfg.param_scheduler):
+        _drop_defaults(scheduler)
     return cfg.to_dict()["param_scheduler"]
+
+
+def _drop_defaults(scheduler: Any) -> None:
+    for key, default in (("begin", 0), ("by_epoch", True)):
+        if scheduler.get(key) == default:
+            del scheduler[key]
 
 
 def _span(scheduler: Any, epochs: tuple[int, int], iterations: tuple[int, int]) -> tuple[int, int]:
