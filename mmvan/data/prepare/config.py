@@ -16,7 +16,14 @@ from mmvan.data.prepare.scaling import scale
 from mmvan.engine.batch import loader_batch_size
 from mmvan.type_name import type_name
 
-__all__ = ["Classification", "Detection", "Segmentation", "config_file", "write_config"]
+__all__ = [
+    "Classification",
+    "Detection",
+    "Segmentation",
+    "config_file",
+    "next_step",
+    "write_config",
+]
 
 # What fine-tunes a classifier on images of one's own.
 _FINE_TUNING = "van_b_custom"
@@ -235,6 +242,17 @@ def write_config(data: _Data, target: Path, config: str | None = None) -> Path:
     unfinished = file.with_suffix(".unfinished")
     unfinished.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return unfinished.replace(file)
+
+
+def next_step(file: Path, kept: bool) -> str:
+    """What to do with the config, in words.
+
+    Args:
+        file: What :func:`write_config` returned.
+        kept: Whether it was there before.
+    """
+    told = f"\n{file} was there already and is kept as it is." if kept else ""
+    return f"Train with tools/dist_train.sh {file} 1.{told}"
 
 
 def _block(settings: Mapping[str, Any]) -> str:

@@ -13,7 +13,13 @@ from mmvan.data.check.datasets import find_problems
 from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.left_out import describe, files_left_out, reason_left_out
 from mmvan.data.check.problems import Problem, listed
-from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
+from mmvan.data.prepare.config import (
+    Classification,
+    Detection,
+    Segmentation,
+    next_step,
+    write_config,
+)
 from mmvan.data.prepare.dataset import Options, files_of, report
 from mmvan.data.prepare.entries import walk
 from mmvan.data.prepare.placing import Place
@@ -222,8 +228,4 @@ def finish(
         # It may change with what is fixed, and one that is there is never written again.
         file.unlink()
     report(problems, options.target)
-    kept = f"\n{file} was there already and is kept as it is." if file in known else ""
-    return (
-        f"{len(data.classes)} classes: {listed(data.classes)}\n"
-        f"Train with tools/dist_train.sh {file} 1.{kept}"
-    )
+    return f"{len(data.classes)} classes: {listed(data.classes)}\n{next_step(file, file in known)}"

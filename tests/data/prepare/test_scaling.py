@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mmengine.config import Config
 
+from mmvan.data.prepare.config_text import number
 from mmvan.data.prepare.scaling import scale
 from mmvan.errors import ConfigError
 from mmvan.location import config_dir
+
+
+# The columns of the documentation's table.
+DOCUMENTED = (
+    "classification/van_b_custom",
+    "detection/van_b_maskrcnn",
+    "segmentation/van_b_fpn",
+)
 
 
 def scaled(config: str, images: int, max_batch: int | None = None) -> dict[str, Any]:
@@ -145,3 +155,16 @@ def test_a_schedule_that_cannot_be_stretched() -> None:
     cfg.param_scheduler = [{"type": "OneCycleLR", "by_epoch": False, "total_steps": 9}]
     with pytest.raises(ConfigError, match="--config: param_scheduler has a OneCycleLR"):
         scale(cfg, 1000)
+
+
+def test_the_table_in_the_documentation() -> None:
+    lines = (Path(__file__).parents[3] / "docs/data.md").read_text(encoding="utf-8").splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("| images to train on |"))
+    for line in lines[begin + 2 : begin + 6]:
+        images, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        for config, cell in zip(DOCUMENTED, cells, strict=True):
+            made = scaled(config, int(images.replace(",", "")))
+            length, _, setting = cell.partition(", batch ")
+            assert int(length.split()[0].replace(",", "")) == made["length"], cell
+            if setting:
+                assert setting == f"{made['batch']}, lr {number(made['lr'])}".replace("0.0001", "1e-4")
