@@ -7,12 +7,15 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 __all__ = ["WIDTH", "Code", "assignment", "comment", "number", "quoted"]
 
 WIDTH = 100
 _INDENT = 4
+# Below it, numbers are written with a power of ten.
+_SMALL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,11 @@ def comment(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number as one writes it: ``1e-5`` instead of ``1e-05``."""
-    mantissa, exponent, power = repr(value).partition("e")
-    return f"{mantissa}e{int(power)}" if exponent else mantissa
+    """A number as one writes it: ``1e-5`` instead of ``1e-05``, ``1e-4`` instead of ``0.0001``."""
+    if not 0 < abs(value) < _SMALL:
+        return repr(value).replace("e+", "e")
+    mantissa, _, power = f"{Decimal(repr(value)).normalize():e}".partition("e")
+    return f"{mantissa}e{int(power)}"
 
 
 def quoted(text: str) -> str:

@@ -71,7 +71,16 @@ def test_code_is_written_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), ((1e-05, "1e-5"), (1.25e-05, "1.25e-5"), (0.01, "0.01"), (1e22, "1e22"))
+    ("value", "text"),
+    (
+        (1e-05, "1e-5"),
+        (1.25e-05, "1.25e-5"),
+        (-0.00025, "-2.5e-4"),
+        (0.001, "0.001"),
+        (0.0, "0.0"),
+        (100.0, "100.0"),
+        (1e22, "1e22"),
+    ),
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
