@@ -59,9 +59,10 @@ def scale(recipe: Config, images: int, max_batch: int | None = None) -> Scaled:
 
     Args:
         recipe: The config whose schedule is fitted.
-        images: Images to train on.
+        images: Images to train on; without any, which is an error of the data, those of one.
         max_batch: The most images of a batch, where it is fewer than the recipe has.
     """
+    images = max(images, 1)
     most = loader_batch_size(recipe.train_dataloader)
     base = (recipe.get("auto_scale_lr") or {}).get("base_batch_size") or most
     batch = _batch(min(most, max_batch or most), images)

@@ -120,7 +120,7 @@ def test_a_warm_up_ends_where_the_curve_behind_it_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "batch"), ((1, 1), (2, 2), (3, 2), (15, 4), (16, 8), (127, 32), (128, 64))
+    ("images", "batch"), ((0, 1), (1, 1), (2, 2), (3, 2), (15, 4), (16, 8), (127, 32), (128, 64))
 )
 def test_an_epoch_has_two_batches_and_a_batch_two_images(images: int, batch: int) -> None:
     assert scaled("classification/van_b_custom", images)["batch"] == batch
