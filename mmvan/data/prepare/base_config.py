@@ -63,6 +63,11 @@ def load_base(name: str, task: str, *, masks: bool = False) -> Config:
     )
     if TASKS[cfg.default_scope] != task:
         raise ConfigError(_other_task(name, TASKS[cfg.default_scope], task, ()))
+    if not isinstance(cfg.model.get("type"), str):
+        raise ConfigError(
+            f"{OPTION} {name} names classes themselves (a config in pure Python), and no text config "
+            "can inherit it; expected one with _base_ and types in quotes"
+        )
     for loader in ("train", "val"):
         dataset = cfg[f"{loader}_dataloader"].dataset
         if innermost_dataset(cfg[f"{loader}_dataloader"]) is not dataset:

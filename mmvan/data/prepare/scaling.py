@@ -78,7 +78,7 @@ def scale(recipe: Config, images: int, max_batch: int | None = None) -> Scaled:
 
 
 def _batch(most: int, images: int) -> int:
-    """The recipe's batch, halved until an epoch has some."""
+    """The most, halved until an epoch has some batches."""
     batch = most
     while batch > _MIN_BATCH and batch * _MIN_BATCHES > images:
         batch = max(batch // 2, _MIN_BATCH)
@@ -103,7 +103,9 @@ def _length(recipe: Config, images: int, batch: int, base: int) -> tuple[dict[st
         new = round(max(epochs * images / batch, MIN_STEPS) / 100) * 100
         spans = (max(1, round(old_epochs)), max(1, round(epochs))), (old, new)
         told = f"{new:,} iterations: {new * batch / images:.0f} epochs"
-    interval = max(1, round(recipe.train_cfg.get("val_interval", 1) * new / old))
+    # MMEngine's loops have these intervals where none is given.
+    interval = recipe.train_cfg.get("val_interval", 1 if by_epoch else 1000)
+    interval = max(1, round(interval * new / old))
     settings: dict[str, Any] = {
         "param_scheduler": _schedulers(recipe, *spans),
         "train_cfg": {key: new, "val_interval": interval},

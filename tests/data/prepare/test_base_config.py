@@ -69,6 +69,16 @@ def test_a_config_that_needs_other_data(tmp_path: Path) -> None:
         load_base(str(own), "segmentation")
 
 
+def test_a_config_in_pure_python(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from mmseg.models import EncoderDecoder\n\nmodel = dict(type=EncoderDecoder)\n"
+        "train_dataloader = val_dataloader = train_cfg = dict(dataset=dict())\n"
+    )
+    with pytest.raises(ConfigError, match=r"own\.py names classes themselves"):
+        load_base(str(own), "segmentation")
+
+
 def test_published_weights(tmp_path: Path) -> None:
     folder = config_dir() / "classification"
     address = published_weights(folder / "van_t_in1k.py")

@@ -140,6 +140,16 @@ def test_where_the_size_of_the_recipe_is_not_known_its_length_stays() -> None:
     assert "(the recipe: 12, in batches of 16)" in made.reasons
 
 
+@pytest.mark.parametrize(
+    ("config", "interval"), (("detection/van_b_maskrcnn", 8), ("segmentation/van_b_fpn", 625))
+)
+def test_intervals_that_mmengine_has_by_itself(config: str, interval: int) -> None:
+    cfg = Config.fromfile(config_dir() / f"{config}.py")
+    # 1 of 12 epochs, and 1000 of 40,000 iterations.
+    del cfg.train_cfg["val_interval"]
+    assert scale(cfg, 1000).settings["train_cfg"]["val_interval"] == interval
+
+
 def test_the_reasons_have_the_numbers() -> None:
     made = scale(Config.fromfile(config_dir() / "detection/van_b_maskrcnn.py"), 1000)
     assert made.reasons == (
