@@ -65,7 +65,7 @@ def load_base(name: str, task: str, *, masks: bool = False) -> Config:
         raise ConfigError(_other_task(name, TASKS[cfg.default_scope], task, ()))
     if not isinstance(cfg.model.get("type"), str):
         raise ConfigError(
-            f"{OPTION} {name} names classes themselves (a config in pure Python), and no text config "
+            f"{OPTION} {name} names classes themselves (it is pure Python), and no text config "
             "can inherit it; expected one with _base_ and types in quotes"
         )
     for loader in ("train", "val"):
