@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from mmvan.data.prepare.ade20k import ADE20K
+from mmvan.data.prepare.base_config import find_base
 from mmvan.data.prepare.camvid import CAMVID
 from mmvan.data.prepare.coco import COCO
 from mmvan.data.prepare.cub200 import CUB200
@@ -25,6 +26,8 @@ DATA_SETS = {
     "camvid": CAMVID,
 }
 CUSTOM = "custom"
+# Those that get a config of their own.
+CONFIGURED = ("camvid", CUSTOM)
 
 DESCRIPTION = (
     "Bring a dataset into the layout that the configs expect, look at every file "
@@ -39,12 +42,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name, data in DATA_SETS.items():
         command = commands.add_parser(name, help=data.needs, description=data.needs)
         add_shared_options(command, Path(data.target))
+        if name in CONFIGURED:
+            add_config_option(command)
     description = (
         "Make a dataset and a config from a folder of images per class, from images with "
         "--annotations in COCO's format, or from images with --masks."
     )
     command = commands.add_parser(CUSTOM, help=description, description=description)
     add_shared_options(command, Path("data/custom"))
+    add_config_option(command)
     add_custom_options(command)
 
 
@@ -75,6 +81,16 @@ def add_shared_options(parser: argparse.ArgumentParser, target: Path) -> None:
     )
     add("--no-decode", action="store_true", help="do not look into images and label maps")
     add("--partial", action="store_true", help="accept a part of the dataset")
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Declare what datasets have that a config is written for."""
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        help="what the config that is written inherits: a config of mmvan, such as van_t_fpn, or "
+        "the path of another (default: the one for VAN-B2)",
+    )
 
 
 def add_custom_options(parser: argparse.ArgumentParser) -> None:
@@ -130,11 +146,22 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
         decode=not args.no_decode,
         partial=args.partial,
+        config=getattr(args, "config", None),
     )
+    if options.config:
+        # Before any file is placed.
+        find_base(options.config, task_of(args))
     if args.data_set == CUSTOM:
         print(prepare_custom(options, args))
     else:
         print(prepare(DATA_SETS[args.data_set], options))
+
+
+def task_of(args: argparse.Namespace) -> str:
+    """The task of a dataset that a config is written for."""
+    if args.data_set == CUSTOM and not args.masks:
+        return "detection" if args.annotations else "classification"
+    return "segmentation"
 
 
 def prepare_custom(options: Options, args: argparse.Namespace) -> str:

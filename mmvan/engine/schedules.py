@@ -54,7 +54,12 @@ def multiply_curve(scheduler: MutableMapping[str, Any], factor: float, option: s
         scheduler["gamma"] **= 1 / factor
 
 
-def stretch(cfg: Config, epochs: tuple[int, int], iterations: tuple[int, int]) -> None:
+def stretch(
+    cfg: Config,
+    epochs: tuple[int, int],
+    iterations: tuple[int, int],
+    option: str = "--stretch-schedule",
+) -> None:
     """Fit the schedules to a run of another length.
 
     A scheduler that acts beyond half of the old run, or that has no end, is stretched from its
@@ -65,6 +70,7 @@ def stretch(cfg: Config, epochs: tuple[int, int], iterations: tuple[int, int]) -
         cfg: The config, changed in place.
         epochs: Of the old and of the new run.
         iterations: Of the old and of the new run.
+        option: The option that asked for it, for the message.
 
     Raises:
         ConfigError: There is a scheduler that cannot be stretched.
@@ -77,7 +83,7 @@ def stretch(cfg: Config, epochs: tuple[int, int], iterations: tuple[int, int]) -
         if reach <= old / 2 or abs(reach - new) < abs(reach - old):
             continue
         factor = (new + reach - old - begin) / (reach - begin)
-        multiply_curve(scheduler, factor, "--stretch-schedule")
+        multiply_curve(scheduler, factor, option)
         if end is not None:
             scheduler["end"] = new + end - old
 

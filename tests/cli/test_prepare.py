@@ -10,19 +10,20 @@ import pytest
 from mmvan.cli import prepare
 from mmvan.cli.main import make_parser
 from mmvan.data.sample import SAMPLE_SEGMENTS
-from mmvan.errors import DataError
+from mmvan.errors import UserError
 from tests.tools.workplace import Workplace
 
 SAMPLE = Path("data/sample")
 COCO = SAMPLE / "coco"
 ADE = SAMPLE / "ade20k"
-# Sources and options of each form, and what makes the training small: a B0 without weights on
-# images of 128 x 128, for one iteration and one evaluation.
+# Sources and options of each form, the config that they give, and what makes the training small: a
+# B0 without weights on images of 128 x 128, for one iteration and one evaluation.
 FORMS = {
     "images": (
         (SAMPLE / "imagenet",),
-        (),
-        ("model.head.in_channels=256", "train_cfg.max_epochs=1"),
+        ("--config", "van_t_in1k"),
+        "van_t_in1k_images",
+        ("train_cfg.max_epochs=1",),
         "accuracy/top1",
     ),
     "boxes": (
@@ -32,6 +33,7 @@ FORMS = {
             COCO / "annotations/instances_train2017.json",
             COCO / "annotations/instances_val2017.json",
         ),
+        "van_b_boxes",
         (
             "model.neck.in_channels=[32,64,160,256]",
             "train_cfg.max_epochs=1",
@@ -43,9 +45,9 @@ FORMS = {
     ),
     "maps": (
         (ADE / "images",),
-        ("--masks", ADE / "annotations", "--classes", "names.txt"),
+        ("--masks", ADE / "annotations", "--classes", "names.txt", "--config", "van_t_fpn"),
+        "van_t_fpn_maps",
         (
-            "model.neck.in_channels=[32,64,160,256]",
             "train_cfg.max_iters=1",
             "train_cfg.val_interval=1",
             "train_dataloader.batch_size=2",
@@ -65,7 +67,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
 
 
 def refusal(command: pytest.MonkeyPatch, *arguments: str) -> str:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         prepare.run(make_parser("prepare").parse_args(arguments))
     return str(caught.value)
 
@@ -93,12 +95,23 @@ def test_there_are_all_data_sets() -> None:
         (("--source", "x", "--val-ratio", "20"), "--val-ratio 20.0: expected a share"),
         (("--source", "x", "--workers", "-1"), "--workers -1: expected 0 or more"),
         (("--source", "none"), "--source none: no such file or folder"),
+        (("--source", "x", "--config", "van_t_in1"), "--config van_t_in1: no such file"),
+        (("--source", "x", "--config", "van_t_fpn"), "expected a config for classification"),
+        (("--source", "x", "--annotations", "a", "--config", "van_t_fpn"), "config for detection"),
+        (("--source", "x", "--masks", "m", "--config", "van_t_in1k"), "config for segmentation"),
     ),
 )
 def test_options_that_cannot_be(
     command: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     assert message in refusal(command, "custom", *arguments)
+
+
+def test_a_config_for_camvid(command: pytest.MonkeyPatch) -> None:
+    text = refusal(command, "camvid", "--source", "x", "--config", "van_t_retinanet")
+    assert "is for detection; expected a config for segmentation" in text
+    with pytest.raises(SystemExit):
+        make_parser("prepare").parse_args(["coco", "--config", "van_t_retinanet"])
 
 
 @pytest.mark.parametrize("names", ("", "one\n", "one\ntwo\none\n"))
@@ -128,14 +141,14 @@ def test_a_problem_ends_with_status_2_and_a_report(workplace: Workplace) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_the_config_of_own_data_trains(workplace: Workplace, form: str) -> None:
-    sources, options, small, metric = FORMS[form]
+    sources, options, name, small, metric = FORMS[form]
     names = ("other", *SAMPLE_SEGMENTS)
     (workplace.root / "names.txt").write_text("\n".join(names))
     said = workplace.succeed(
         "prepare_dataset.py",
         *("custom", "--source", *sources, *options, "--target", form, "--workers", "1"),
     )
-    config = f"{form}/van_b_{form}.py"
+    config = f"{form}/{name}.py"
     assert f"Train with tools/dist_train.sh {config} 1.\n" in said
     workplace.succeed(
         "train.py",

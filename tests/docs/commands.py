@@ -179,7 +179,7 @@ def _argument_faults(name: str, arguments: Sequence[str], whole: bool) -> Iterat
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
-            config = getattr(parser.parse_args(list(arguments)), "config", "")
+            config = getattr(parser.parse_args(list(arguments)), "config", None) or ""
     except SystemExit as end:
         if end.code:
             yield told.getvalue()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmvan.data.check.label_maps import Labels
 from mmvan.data.check.problems import Problem
-from mmvan.data.prepare.config import Segmentation, write_config
+from mmvan.data.prepare.config import Segmentation, config_file, next_step, write_config
 from mmvan.data.prepare.dataset import Count, DataSet, Options, decoding_problems, files_of
 from mmvan.data.prepare.images import IGNORE, LabelMap
 from mmvan.data.prepare.labels import occurrence_problems
@@ -74,8 +74,10 @@ def _check(options: Options) -> list[Problem]:
 
 
 def _finish(options: Options) -> str:
-    data = Segmentation(tuple(CLASSES), tuple(CLASSES.values()), ".png", ".png")
-    return f"Train with tools/dist_train.sh {write_config(data, options.target)} 1."
+    images = len(files_of(options.target / "images/train"))
+    data = Segmentation(tuple(CLASSES), images, tuple(CLASSES.values()), ".png", ".png")
+    kept = config_file(options.target, options.config, data.task).exists()
+    return next_step(write_config(data, options.target, options.config), kept)
 
 
 # The split of SegNet's tutorial.

@@ -13,7 +13,13 @@ from mmvan.data.check.datasets import find_problems
 from mmvan.data.check.detection import CocoFiles
 from mmvan.data.check.left_out import describe, files_left_out, reason_left_out
 from mmvan.data.check.problems import Problem, listed
-from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
+from mmvan.data.prepare.config import (
+    Classification,
+    Detection,
+    Segmentation,
+    next_step,
+    write_config,
+)
 from mmvan.data.prepare.dataset import Options, files_of, report
 from mmvan.data.prepare.entries import walk
 from mmvan.data.prepare.placing import Place
@@ -214,7 +220,7 @@ def finish(
         DataError: Anything is wrong.
     """
     known = set(options.target.glob("*.py"))
-    file = write_config(data, options.target)
+    file = write_config(data, options.target, options.config)
     # Of the label maps none is decoded here: below, all are.
     files = CocoFiles(max_decoded=0)
     problems = find_problems(Config.fromfile(file), ("train", "val"), files) + look()
@@ -222,7 +228,4 @@ def finish(
         # It may change with what is fixed, and one that is there is never written again.
         file.unlink()
     report(problems, options.target)
-    return (
-        f"{len(data.classes)} classes: {listed(data.classes)}\n"
-        f"Train with tools/dist_train.sh {file} 1."
-    )
+    return f"{len(data.classes)} classes: {listed(data.classes)}\n{next_step(file, file in known)}"

@@ -11,6 +11,7 @@ from typing import Any
 from mmvan.data.check.coco_entries import Faults
 from mmvan.data.check.detection import CocoFiles, read_form
 from mmvan.data.check.problems import Problem, listed
+from mmvan.data.prepare.base_config import load_base
 from mmvan.data.prepare.coco_repair import read_any_unicode, repair
 from mmvan.data.prepare.config import Detection
 from mmvan.data.prepare.custom import Choice, assign, finish, tell_left_out, write_once
@@ -40,11 +41,18 @@ def prepare_coco(
 
     Raises:
         DataError: An annotation file cannot be used, or anything is wrong with the files.
+        ConfigError: The config that was asked for does not fit the annotations.
     """
     repairs: list[str] = []
     contents = [_load(path, repairs if repaired else None) for path in annotations]
     classes = _classes(contents, annotations)
     splits = contents if len(contents) == 2 else _divide(contents[0], choice)
+    # Images without an object are not trained on.
+    annotated = {entry["image_id"] for entry in splits[0]["annotations"]}
+    data = Detection(
+        classes, len(annotated), all(map(_has_masks, contents)), partial=options.partial
+    )
+    load_base(options.config or data.default, data.task, masks=data.masks)
     names = [str(image["file_name"]) for content in splits for image in content["images"]]
     wanted = set(names)
     placed = place(options.sources, lambda name: _place(name, wanted), options.target, options.link)
@@ -58,7 +66,6 @@ def prepare_coco(
         entries = [task for content in splits for task in _tasks(folder, content)]
         return placed.problems(options.target) + decoding_problems(folder, entries, options)
 
-    data = Detection(classes, all(map(_has_masks, contents)), options.partial)
     train, val = (len(content["images"]) for content in splits)
     left_out = tell_left_out(options.sources, options.target, lambda name: _reason(name, wanted))
     next_step = finish(data, options, look)

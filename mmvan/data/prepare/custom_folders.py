@@ -57,7 +57,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
         ]
 
     usual = all(name.lower().endswith(DEFAULT_IMAGES) for name in paths)
-    data = Classification(classes, () if usual else IMAGES)
+    data = Classification(classes, trained, () if usual else IMAGES)
     next_step = finish(data, options, look)
     left_out = tell_left_out(
         options.sources, options.target, lambda name: reason_left_out(name, IMAGES)

@@ -82,8 +82,8 @@ def prepare_masks(
             *occurrence_problems(options, "annotations/train", Labels(classes)),
         ]
 
-    data = Segmentation(classes, None, suffix, MAP_SUFFIX)
     trained = sum(place.startswith("train/") for place in splits.values())
+    data = Segmentation(classes, trained, None, suffix, MAP_SUFFIX)
     next_step = finish(data, options, look)
     left_out = tell_left_out(
         [*options.sources, *masks],

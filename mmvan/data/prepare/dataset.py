@@ -46,6 +46,7 @@ class Options:
         workers: Processes that look into images; 0 does it in this one.
         decode: Whether to look into images.
         partial: Whether fewer files than published are accepted.
+        config: What the config that is written inherits; None for the task's default.
     """
 
     target: Path
@@ -54,6 +55,7 @@ class Options:
     workers: int = 0
     decode: bool = True
     partial: bool = False
+    config: str | None = None
 
 
 @dataclass(frozen=True)

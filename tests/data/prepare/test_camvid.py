@@ -54,8 +54,26 @@ def test_a_tree_becomes_label_maps_and_a_config(tmp_path: Path) -> None:
     cfg = Config.fromfile(config)
     assert cfg.model.decode_head.num_classes == 11
     assert cfg.train_dataloader.dataset.metainfo.classes == tuple(CLASSES)
+    assert cfg.train_dataloader.dataset.metainfo.palette == list(CLASSES.values())
     assert check_datasets(cfg) is None
-    assert "0 files placed, 8 there already" in prepare(SMALL, Options(target, (target,)))
+    again = prepare(SMALL, Options(target, (target,)))
+    assert "0 files placed, 8 there already" in again
+    assert again.endswith(f"{config} was there already and is kept as it is.")
+
+
+def test_another_config_and_the_published_size(tmp_path: Path) -> None:
+    source = segnet(tmp_path / "source")
+    for number in range(2, 367):
+        write(source, {f"CamVid/train/{number}.png": coloured(np.zeros((32, 40, 3)))})
+        write(source, {f"CamVid/trainannot/{number}.png": label_map(12)})
+    target = tmp_path / "camvid"
+    options = Options(target, (source,), config="van_t_fpn", partial=True, decode=False)
+    told = prepare(CAMVID, options)
+    assert told.endswith(f"tools/dist_train.sh {target}/van_t_fpn_camvid.py 1.")
+    cfg = Config.fromfile(target / "van_t_fpn_camvid.py")
+    assert cfg.model.backbone.arch == "b0"
+    # 100 epochs in batches of 4, instead of ADE20K's 40,000 iterations.
+    assert cfg.train_cfg.max_iters == 9200
 
 
 def test_other_label_maps(tmp_path: Path) -> None:

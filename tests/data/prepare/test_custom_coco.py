@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmvan.data.prepare.custom import Choice
 from mmvan.data.prepare.custom_coco import prepare_coco
 from mmvan.data.prepare.dataset import Options
-from mmvan.errors import DataError
+from mmvan.errors import ConfigError, DataError
 from tests.data.prepare.making import encoded_image, tree, write
 
 NAMES = ("nut", "bolt")
@@ -72,7 +72,9 @@ def test_two_files_are_kept(tmp_path: Path, source: Path) -> None:
     assert told.startswith("5 images to train on, 3 to validate; ")
     written = tmp_path / "parts/annotations/instances_val.json"
     assert json.loads(written.read_text()) == content(3, first=5)
-    assert prepare_coco(options, files, Choice()) == told
+    config = tmp_path / "parts/van_b_parts.py"
+    kept = f"\n{config} was there already and is kept as it is."
+    assert prepare_coco(options, files, Choice()) == told + kept
 
 
 def test_what_is_wrong_is_told_at_once(tmp_path: Path, source: Path) -> None:
@@ -137,3 +139,16 @@ def test_a_name_that_leads_out(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path, source: Path) -> None:
     with pytest.raises(DataError, match=r"--annotations .*none\.json: no such file"):
         prepare_coco(Options(tmp_path / "p", (source,)), [tmp_path / "none.json"], Choice())
+
+
+def test_another_config_is_refused_before_anything_is_placed(tmp_path: Path, source: Path) -> None:
+    boxes = content()
+    for entry in boxes["annotations"]:
+        entry.pop("segmentation", None)
+    file = saved(tmp_path / "a.json", boxes)
+    target = tmp_path / "parts"
+    with pytest.raises(ConfigError, match="--config van_t_maskrcnn learns masks"):
+        prepare_coco(Options(target, (source,), config="van_t_maskrcnn"), [file], Choice())
+    assert not target.exists()
+    told = prepare_coco(Options(target, (source,), config="van_t_retinanet"), [file], Choice())
+    assert f"tools/dist_train.sh {target}/van_t_retinanet_parts.py 1." in told
