@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+import torch.distributed
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import build_from_cfg
 from mmengine.runner import Runner
@@ -34,6 +35,8 @@ _READ_BY = {
     "wrap_model": "model_wrapper_cfg",
 }
 _STARTS = (Runner.train.__code__, Runner.test.__code__)
+# Disks, memory, and another process that has ended.
+_NOT_OF_THE_CONFIG = (OSError, MemoryError, torch.OutOfMemoryError, torch.distributed.DistError)
 _RUNNER_FILE = Path(Runner.__init__.__code__.co_filename)
 
 
@@ -63,7 +66,7 @@ def naming_keys(cfg: Config) -> Iterator[None]:
         if key is not None:
             raise ConfigError(f"{cfg.filename}: {key} cannot be built: {_reason(error)}") from error
         key = _run_key(cfg, frames)
-        if key is None or isinstance(error, (OSError, MemoryError, torch.OutOfMemoryError)):
+        if key is None or isinstance(error, _NOT_OF_THE_CONFIG):
             raise
         raise ConfigError(f"{cfg.filename}: {key} does not work: {_reason(error)}") from error
 
@@ -86,14 +89,17 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
     later = any(f.f_code.co_name == "run_iter" and f.f_locals.get("idx", 0) for f in frames)
     if runner is None or runner.iter or later:
         return None
+    names = {id(module): name for name, module in runner.model.named_modules()}
+    # From the inside out: what a caller of the failing part holds says nothing of it.
     for frame in reversed(frames):
         for value in frame.f_locals.values():
             key = _same_settings(cfg, value) if isinstance(value, ConfigDict) else None
             if key:
                 return key
-    names = {id(module): name for name, module in runner.model.named_modules()}
-    inside = (names.get(id(frame.f_locals.get("self"))) for frame in reversed(frames))
-    return next((f"model.{name}".rstrip(".") for name in inside if name is not None), None)
+        name = names.get(id(frame.f_locals.get("self")))
+        if name is not None:
+            return f"model.{name}".rstrip(".")
+    return None
 
 
 def _same_settings(cfg: Config, settings: Mapping[str, Any]) -> str | None:
