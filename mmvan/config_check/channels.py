@@ -14,7 +14,6 @@ from mmvan.type_name import type_name
 _HEADS = ("decode_head", "auxiliary_head", "panoptic_head", "bbox_head", "rpn_head")
 # Necks that read all maps, in this order; others take some, or turn them round.
 _NECKS = ("FPN", "PAFPN", "NASFPN", "ChannelMapper", "MultiLevelNeck", "YOLOXPAFPN", "CSPNeXtPAFPN")
-_POOLING = ("GlobalAveragePooling", "mmpretrain.GlobalAveragePooling")
 
 
 def channel_problems(model: Any, scope: str) -> Iterator[str]:
@@ -41,7 +40,7 @@ def channel_problems(model: Any, scope: str) -> Iterator[str]:
         for node in _heads(model):
             if is_known(node.settings.get("type"), scope):
                 yield from _head_problems(node, given)
-    if neck is None or (isinstance(neck, Mapping) and neck.get("type") in _POOLING):
+    if neck is None or (isinstance(neck, Mapping) and type_name(neck) == "GlobalAveragePooling"):
         head = model.get("head")
         known = isinstance(head, Mapping) and is_known(head.get("type"), scope)
         if known and isinstance(head.get("in_channels"), int):
