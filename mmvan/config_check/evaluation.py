@@ -89,7 +89,7 @@ def _metric_problems(node: Node, model: Any) -> Iterator[str]:
         names = node.settings.get("iou_metrics", ["mIoU"])
         names = [names] if isinstance(names, str) else names
         for name in names if isinstance(names, (list, tuple)) else [names]:
-            if name not in _IOU:
+            if not isinstance(name, str) or name not in _IOU:
                 yield f"{node.key}.iou_metrics has {name!r}; expected some of {', '.join(_IOU)}"
 
 
@@ -138,12 +138,12 @@ def _scores(metric: Mapping[str, Any]) -> list[str] | None:
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         if metric.get("metric_items") or metric.get("classwise"):
             return None
-        if {"bbox", "segm"}.issuperset(kinds):
+        if {"bbox", "segm"}.issuperset(map(str, kinds)):
             return [f"{prefix or 'coco'}/{name}_mAP{size}" for name in kinds for size in _SIZES]
     if kind == "IoUMetric" and prefix is None:
         kinds = metric.get("iou_metrics", ["mIoU"])
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-        return [name for kind in kinds for name in _IOU.get(kind, ())]
+        return [name for kind in kinds for name in _IOU.get(str(kind), ())]
     return None
 
 

@@ -23,7 +23,7 @@ def length_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     Yields:
         One message for each.
     """
-    loop = cfg.train_cfg
+    loop = cfg.train_cfg or {}
     if "type" in loop and not is_known(loop["type"], cfg.default_scope):
         return  # it counts as it likes
     by_epoch = loop.get("by_epoch", not type_name(loop).startswith("IterBased"))
@@ -55,7 +55,9 @@ def _never_counted(cfg: Config) -> Iterator[str]:
     if not isinstance(checkpoint, Mapping) or not checkpoint.get("by_epoch", True):
         return
     # With an interval of 1, which is the default, that may be meant: the last one alone is saved.
-    if is_known(checkpoint.get("type"), cfg.default_scope) and checkpoint.get("interval", 1) > 1:
+    interval = checkpoint.get("interval", 1)
+    several = isinstance(interval, int) and interval > 1
+    if several and is_known(checkpoint.get("type"), cfg.default_scope):
         yield (
             "default_hooks.checkpoint.by_epoch is True, but train_cfg counts iterations: no "
             "checkpoint would be saved before the end. Expected by_epoch=False, and interval in "

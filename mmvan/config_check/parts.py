@@ -102,6 +102,8 @@ def registries(scope: str) -> tuple[Registry, ...]:
 
 @cache
 def _named(kind: str, scope: str) -> frozenset[Any]:
+    if not kind:  # for which MMEngine fails
+        return frozenset()
     found = (registry.children.get(scope, registry).get(kind) for registry in registries(scope))
     return frozenset(one for one in found if one)
 

@@ -201,3 +201,20 @@ def test_loaders_that_are_not_used_are_not_looked_at() -> None:
     cfg = load(DETECTOR)
     cfg.test_dataloader.drop_last = True
     assert list(find_problems(cfg, ("train", "val"))) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "value"),
+    (
+        (DETECTOR, "model.rpn_head.anchor_generator.type", ""),
+        (DETECTOR, "param_scheduler", {1: 2}),
+        (DETECTOR, "model.roi_head", None),
+        (SEGMENTOR, "default_hooks.checkpoint", {"type": "CheckpointHook", "interval": "x"}),
+        (SEGMENTOR, "val_evaluator.iou_metrics", [{}]),
+        (SEGMENTOR, "custom_hooks", [{"type": [1]}]),
+    ),
+)
+def test_nothing_ends_the_check_itself(path: Path, key: str, value: Any) -> None:
+    cfg = deepcopy(load(path))
+    _replace(key, value)(cfg)
+    assert isinstance(list(find_problems(cfg, ALL)), list)
