@@ -1,5 +1,6 @@
 """The name of what a part of a config builds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -10,6 +11,6 @@ def type_name(kind: Any) -> str:
         kind: A name such as ``mmdet.CocoMetric``, a class or function, or the settings that hold
             one of them under ``type``; empty for settings without.
     """
-    if hasattr(kind, "get"):
+    if isinstance(kind, Mapping):  # a class may have a method `get`, too
         kind = kind.get("type", "")
     return str(getattr(kind, "__name__", kind)).rpartition(".")[2]

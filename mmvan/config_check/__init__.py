@@ -42,15 +42,15 @@ def find_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
         value = cfg.get(key)
         if key != "model":
             yield from argument_problems(key, value, cfg.default_scope)
-        yield from number_problems(key, value)
+        yield from number_problems(key, value, cfg.default_scope)
         if key.endswith("_dataloader"):
-            yield from class_problems(key, value)
+            yield from class_problems(key, value, cfg.default_scope)
     yield from layer_problems(cfg.model, cfg.default_scope)
-    yield from channel_problems(cfg.model)
+    yield from channel_problems(cfg.model, cfg.default_scope)
     if "train" in loaders:
         yield from weight_problems(cfg.model)
         yield from spelling_problems(cfg)
-        yield from length_problems(cfg)
+        yield from length_problems(cfg, loaders)
     yield from evaluation_problems(cfg, [loader for loader in loaders if loader != "train"])
 
 

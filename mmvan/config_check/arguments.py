@@ -1,26 +1,26 @@
 """Whether what a config names exists, and takes the arguments that it is given."""
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
 from types import FunctionType
 from typing import Any
 
-import mmengine.registry
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from mmvan.config_check.nodes import Node, nodes_of
+from mmvan.config_check.nodes import nodes_of
+from mmvan.config_check.parts import Part, parts_of, registries, resolve
 from mmvan.errors import did_you_mean
 from mmvan.type_name import type_name
 
 # albumentations' transforms, in mmdet's and mmpretrain's, are looked up there.
 _OTHER_LIBRARIES = ("Albu", "Albumentations")
 # Under these keys, names are no parts to build.
-_OTHER_NAMES = frozenset({"policies", "metainfo"})
+_OTHER_NAMES = frozenset({"policies", "metainfo", "clip_grad", "init_kwargs"})
 _LAYERS = (".norm_cfg", ".act_cfg", ".conv_cfg", ".out_norm_cfg")
 # What MMEngine takes out before it builds: of any part; of hooks, loops, schedules and optimizers.
 _TAKEN_OUT = frozenset({"type", "_scope_"})
@@ -31,7 +31,6 @@ _TAKEN_OUT_OF = {
     "param_scheduler": {"convert_to_iter_based"},
     "optim_wrapper": {"constructor", "paramwise_cfg"},
 }
-_PASSED_ON = re.compile(r"\.__init__\([^)]*\*\*")
 
 
 def argument_problems(key: str, value: Any, scope: str) -> Iterator[str]:
@@ -48,14 +47,18 @@ def argument_problems(key: str, value: Any, scope: str) -> Iterator[str]:
         One message for each.
     """
     elsewhere: tuple[str, ...] = ()
-    for node in nodes_of(key, value):
-        if "type" not in node.settings or node.key.startswith(elsewhere or "\n"):
+    for node in parts_of(key, value, scope):
+        if (
+            "type" not in node.settings
+            or node.inside_foreign
+            or node.key.startswith(elsewhere or "\n")
+        ):
             continue
         if type_name(node.settings) in _OTHER_LIBRARIES:
             elsewhere = (*elsewhere, f"{node.key}.")
         parts = {part.partition("[")[0] for part in node.key.split(".")}
         if not parts & _OTHER_NAMES:
-            yield from _node_problems(node, node.settings.get("_scope_") or scope)
+            yield from _node_problems(node)
 
 
 def layer_problems(model: Any, scope: str) -> Iterator[str]:
@@ -72,23 +75,23 @@ def layer_problems(model: Any, scope: str) -> Iterator[str]:
         kind = node.settings.get("type")
         if not isinstance(kind, str) or not node.key.endswith(_LAYERS):
             continue
-        if not _resolve(kind, scope):
+        if not resolve(kind, scope):
             yield f"{node.key}.type: {kind!r} is unknown.{_alternatives(kind, scope)}"
 
 
-def _node_problems(node: Node, scope: str) -> Iterator[str]:
+def _node_problems(node: Part) -> Iterator[str]:
     kind = node.settings["type"]
     if not isinstance(kind, str) and not callable(kind):
         yield f"{node.key}.type is {kind!r}; expected a name"
         return
-    found = _resolve(kind, scope)
+    found = resolve(kind, node.scope)
     if not found:
-        yield f"{node.key}.type: {kind!r} is unknown.{_alternatives(str(kind), scope)}"
+        yield f"{node.key}.type: {kind!r} is unknown.{_alternatives(str(kind), node.scope)}"
     elif len(found) == 1:
         yield from _unknown_arguments(node, next(iter(found)))
 
 
-def _unknown_arguments(node: Node, kind: Any) -> Iterator[str]:
+def _unknown_arguments(node: Part, kind: Any) -> Iterator[str]:
     known = _arguments(kind)
     if known is None:
         return
@@ -105,16 +108,37 @@ def _arguments(kind: Any) -> set[str] | None:
     for function in _initialisers(kind):
         try:
             parameters = inspect.signature(function).parameters.values()
-            source = inspect.getsource(function)
-        except (TypeError, ValueError, OSError):  # a part of a function, or not written in Python
+            hands_on = _hands_on(function)
+        except (TypeError, ValueError, OSError, SyntaxError):  # not written in Python, or generated
+            return None
+        if hasattr(function, "__wrapped__"):  # whose decorator may take others
             return None
         known.update(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return known - {"self"}
-        if not _PASSED_ON.search(source):
-            saves = isinstance(kind, type) and issubclass(kind, CheckpointHook)
-            return known - {"self"} | _saving() if saves else None
+        if function is CheckpointHook.__init__:
+            return known - {"self"} | _saving()
+        if not hands_on:
+            return None
     return None
+
+
+def _hands_on(function: Any) -> bool:
+    """Whether a function does nothing with its ``**kwargs`` but hand them to its parent's."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    if not isinstance(definition, ast.FunctionDef) or definition.args.kwarg is None:
+        return False
+    name = definition.args.kwarg.arg
+    calls = [
+        call.keywords
+        for call in ast.walk(definition)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "__init__"
+    ]
+    handed = [word.value for words in calls for word in words if word.arg is None]
+    uses = [n for n in ast.walk(definition) if isinstance(n, ast.Name) and n.id == name]
+    return bool(uses) and all(use in handed for use in uses)
 
 
 def _initialisers(kind: Any) -> Iterator[Any]:
@@ -139,28 +163,11 @@ def _takes_anything(**_: Any) -> None:
     """Stands for parents of whom arguments go to one or another."""
 
 
-@cache
-def _resolve(kind: Any, scope: str) -> frozenset[Any]:
-    """Everything that a name may mean, in whichever registry."""
-    if not isinstance(kind, str):
-        return frozenset({kind})
-    registries = (registry.children.get(scope, registry) for registry in _registries(scope))
-    return frozenset(found for registry in registries if (found := registry.get(kind)))
-
-
 def _alternatives(kind: str, scope: str) -> str:
     names = [
         name
-        for registry in _registries(scope)
+        for registry in registries(scope)
         for part in (registry, registry.children.get(scope, registry))
         for name in part.module_dict
     ]
     return did_you_mean(kind, dict.fromkeys(names))
-
-
-@cache
-def _registries(scope: str) -> tuple[Registry, ...]:
-    """MMEngine's, and those that a library has besides."""
-    modules = (mmengine.registry, import_module(f"{scope}.registry"))
-    found = [value for module in modules for value in vars(module).values()]
-    return tuple(dict.fromkeys(value for value in found if isinstance(value, Registry)))

@@ -5,19 +5,23 @@ from typing import Any
 
 from mmvan.arch import get_arch
 from mmvan.config_check.nodes import Node
+from mmvan.config_check.parts import is_known
 from mmvan.errors import ModelError
 from mmvan.models.van import VAN
+from mmvan.type_name import type_name
 
 # Heads that read the maps of the backbone where there is no neck, and the head of a classifier.
 _HEADS = ("decode_head", "auxiliary_head", "panoptic_head", "bbox_head", "rpn_head")
-_POOLING = ("GlobalAveragePooling", "mmpretrain.GlobalAveragePooling")
+# Necks that read all maps, in this order; others take some, or turn them round.
+_NECKS = ("FPN", "PAFPN", "NASFPN", "ChannelMapper", "MultiLevelNeck", "YOLOXPAFPN", "CSPNeXtPAFPN")
 
 
-def channel_problems(model: Any) -> Iterator[str]:
+def channel_problems(model: Any, scope: str) -> Iterator[str]:
     """Compares the channels that necks and heads read with those of a VAN's outputs.
 
     Args:
         model: ``model`` of a config; one with another backbone is not looked into.
+        scope: The library whose names it holds.
 
     Yields:
         One message for each difference.
@@ -30,13 +34,16 @@ def channel_problems(model: Any) -> Iterator[str]:
         return
     neck = model.get("neck")
     if isinstance(neck, Mapping) and isinstance(neck.get("in_channels"), Sequence):
-        yield from _compare("model.neck", neck["in_channels"], given)
+        if type_name(neck) in _NECKS and is_known(neck.get("type"), scope):
+            yield from _compare("model.neck", neck["in_channels"], given)
     elif neck is None:
         for node in _heads(model):
-            yield from _head_problems(node, given)
-    if neck is None or (isinstance(neck, Mapping) and neck.get("type") in _POOLING):
+            if is_known(node.settings.get("type"), scope):
+                yield from _head_problems(node, given)
+    if neck is None or (isinstance(neck, Mapping) and type_name(neck) == "GlobalAveragePooling"):
         head = model.get("head")
-        if isinstance(head, Mapping) and isinstance(head.get("in_channels"), int):
+        known = isinstance(head, Mapping) and is_known(head.get("type"), scope)
+        if known and isinstance(head.get("in_channels"), int):
             yield from _compare("model.head", head["in_channels"], given[-1])
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmvan.config_check.nodes import Node, nodes_of
+from mmvan.config_check.nodes import Node
+from mmvan.config_check.parts import is_known, parts_of
 from mmvan.errors import did_you_mean
 from mmvan.type_name import type_name
 
@@ -16,6 +17,7 @@ _IOU = {
     "mDice": ("aAcc", "mDice", "mAcc"),
     "mFscore": ("aAcc", "mFscore", "mPrecision", "mRecall"),
 }
+_ROI_HEADS = ("StandardRoIHead", "CascadeRoIHead")
 _SEGMENTORS = ("EncoderDecoder", "CascadeEncoderDecoder")
 # What predictions of mmdet's two-stage detectors read from test_cfg, without a default.
 _TWO_STAGES = {"rpn": ("nms", "max_per_img"), "rcnn": ("score_thr", "nms", "max_per_img")}
@@ -34,7 +36,8 @@ def evaluation_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     yield from _top_k_problems(cfg, loaders)
     for loader in loaders:
         for node in metrics_of(cfg, loader):
-            yield from _metric_problems(node, cfg.model)
+            if is_known(node.settings["type"], cfg.default_scope):
+                yield from _metric_problems(node, cfg.model)
     if "val" in loaders:
         yield from _monitor_problems(cfg)
     yield from _test_problems(cfg.model)
@@ -48,7 +51,12 @@ def metrics_of(cfg: Config, loader: str) -> list[Node]:
         loader: ``val`` or ``test``.
     """
     key = f"{loader}_evaluator"
-    return [node for node in nodes_of(key, cfg.get(key)) if "type" in node.settings]
+    scope = cfg.default_scope
+    return [
+        Node(part.key, part.settings)
+        for part in parts_of(key, cfg.get(key), scope)
+        if "type" in part.settings
+    ]
 
 
 def _top_k_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
@@ -57,7 +65,10 @@ def _top_k_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     if not isinstance(classes, int):
         return
     metrics = [node for loader in loaders for node in metrics_of(cfg, loader)]
-    for node in [Node("model.head", head), *metrics]:
+    # Heads keep the default of five where they do not calculate the accuracy.
+    heads = [Node("model.head", head)] if head.get("cal_acc") else []
+    metrics = [node for node in metrics if type_name(node.settings) == "Accuracy"]
+    for node in [*heads, *metrics]:
         top = node.settings.get("topk")
         numbers = top if isinstance(top, (list, tuple)) else [top]
         if any(isinstance(number, int) and number > classes for number in numbers):
@@ -72,25 +83,38 @@ def _metric_problems(node: Node, model: Any) -> Iterator[str]:
         metric = node.settings.get("metric", "bbox")
         if not metric:
             yield f"{node.key}.metric is {metric!r}; expected 'bbox', 'segm' or a list of them"
-        elif "segm" in metric and "roi_head" in model and not model["roi_head"].get("mask_head"):
+        elif "segm" in metric and _has_no_masks(model.get("roi_head")):
             yield f"{node.key}.metric has 'segm', but model.roi_head has no mask_head"
     if type_name(node.settings) == "IoUMetric":
         names = node.settings.get("iou_metrics", ["mIoU"])
         names = [names] if isinstance(names, str) else names
         for name in names if isinstance(names, (list, tuple)) else [names]:
-            if name not in _IOU:
+            if not isinstance(name, str) or name not in _IOU:
                 yield f"{node.key}.iou_metrics has {name!r}; expected some of {', '.join(_IOU)}"
+
+
+def _has_no_masks(roi_head: Any) -> bool:
+    known = isinstance(roi_head, Mapping) and type_name(roi_head) in _ROI_HEADS
+    return known and not roi_head.get("mask_head")
 
 
 def _monitor_problems(cfg: Config) -> Iterator[str]:
     """Compares the names of scores that hooks wait for with those that there will be."""
-    names = [_scores(node.settings) for node in metrics_of(cfg, "val")]
+    nodes = metrics_of(cfg, "val")
+    known_kinds = all(is_known(node.settings["type"], cfg.default_scope) for node in nodes)
+    # Other loops give their scores names of their own, as those for a teacher and a student do.
+    if not known_kinds or type_name((cfg.get("val_cfg") or {}).get("type", "ValLoop")) != "ValLoop":
+        return
+    names = [_scores(node.settings) for node in nodes]
     if not names or not all(names):
         return
     known = [name for part in names for name in part or ()]
-    hooks = [*nodes_of("default_hooks", cfg.get("default_hooks"))]
-    hooks += nodes_of("custom_hooks", cfg.get("custom_hooks"))
-    for node in hooks:
+    for node in (
+        part
+        for key in ("default_hooks", "custom_hooks")
+        for part in parts_of(key, cfg.get(key), cfg.default_scope)
+        if not part.foreign
+    ):
         for option in ("save_best", "monitor"):
             wanted = node.settings.get(option)
             for name in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
@@ -112,12 +136,14 @@ def _scores(metric: Mapping[str, Any]) -> list[str] | None:
     if kind == "CocoMetric":
         kinds = metric.get("metric", "bbox")
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-        if not metric.get("metric_items") and {"bbox", "segm"}.issuperset(kinds):
+        if metric.get("metric_items") or metric.get("classwise"):
+            return None
+        if {"bbox", "segm"}.issuperset(map(str, kinds)):
             return [f"{prefix or 'coco'}/{name}_mAP{size}" for name in kinds for size in _SIZES]
     if kind == "IoUMetric" and prefix is None:
         kinds = metric.get("iou_metrics", ["mIoU"])
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-        return [name for kind in kinds for name in _IOU.get(kind, ())]
+        return [name for kind in kinds for name in _IOU.get(str(kind), ())]
     return None
 
 
@@ -127,7 +153,9 @@ def _test_problems(model: Any) -> Iterator[str]:
         return
     if type_name(model) in _SEGMENTORS and "mode" in settings:
         yield from _window_problems(settings)
-    if type_name(model.get("rpn_head") or "") == "RPNHead" and "roi_head" in model:
+    if type_name(model.get("rpn_head") or "") == "RPNHead" and (
+        type_name(model.get("roi_head") or "") in _ROI_HEADS
+    ):
         for part, names in _TWO_STAGES.items():
             given = settings.get(part)
             known = given if isinstance(given, Mapping) else {}

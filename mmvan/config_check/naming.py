@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+import torch.distributed
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import build_from_cfg
@@ -35,6 +36,8 @@ _READ_BY = {
     "wrap_model": "model_wrapper_cfg",
 }
 _STARTS = (Runner.train.__code__, Runner.test.__code__)
+# Disks, memory, and another process that has ended.
+_NOT_OF_THE_CONFIG = (OSError, MemoryError, torch.OutOfMemoryError, torch.distributed.DistError)
 _RUNNER_FILE = Path(Runner.__init__.__code__.co_filename)
 
 
@@ -64,7 +67,7 @@ def naming_keys(cfg: Config) -> Iterator[None]:
         if key is not None:
             raise ConfigError(f"{cfg.filename}: {key} cannot be built: {_reason(error)}") from error
         key = _run_key(cfg, frames)
-        if key is None or isinstance(error, OSError):
+        if key is None or isinstance(error, _NOT_OF_THE_CONFIG):
             raise
         raise ConfigError(f"{cfg.filename}: {key} does not work: {_reason(error)}") from error
 
@@ -88,6 +91,7 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
     if runner is None or runner.iter or later:
         return None
     names = {id(module): name for name, module in runner.model.named_modules()}
+    # From the inside out: what a caller of the failing part holds says nothing of it.
     for frame in reversed(frames):
         acting = frame.f_locals.get("self")
         for value in frame.f_locals.values():

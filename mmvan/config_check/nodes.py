@@ -40,6 +40,6 @@ def schedulers_of(node: Any) -> Iterator[MutableMapping[str, Any]]:
     """
     if isinstance(node, MutableMapping) and "type" in node:
         yield node
-    else:
-        for child in node.values() if isinstance(node, MutableMapping) else node or ():
+    elif isinstance(node, (MutableMapping, list, tuple)):
+        for child in node.values() if isinstance(node, MutableMapping) else node:
             yield from schedulers_of(child)

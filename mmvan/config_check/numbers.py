@@ -1,11 +1,11 @@
 """Numbers that are no numbers, or beyond what they can be."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
-from mmvan.config_check.nodes import Node, nodes_of
+from mmvan.config_check.parts import Part, parts_of
 
 
 class _Range(NamedTuple):
@@ -57,7 +57,7 @@ _RANGES: Mapping[str, _Range] = {
     "accumulative_counts": _COUNT,
     "base_batch_size": _POSITIVE,
     "num_classes": _COUNT,
-    "lr": _POSITIVE,
+    "lr": _NOT_NEGATIVE,
     "weight_decay": _NOT_NEGATIVE,
     "lr_mult": _NOT_NEGATIVE,
     "decay_mult": _NOT_NEGATIVE,
@@ -70,7 +70,7 @@ _RANGES: Mapping[str, _Range] = {
     "drop_rate": _SHARE,
     "drop_path_rate": _SHARE,
     "dropout_ratio": _Range(-1, 1),  # -1 for none, in mmsegmentation
-    "loss_weight": _NOT_NEGATIVE,
+    "loss_weight": _Range(),  # below 0 for adversarial losses
     "label_smooth_val": _SHARE,
     "score_thr": _SHARE,
     "pos_iou_thr": _SHARE,
@@ -87,26 +87,29 @@ _RANGES: Mapping[str, _Range] = {
 # There may be several.
 _LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.
-_NONE_ALLOWED = frozenset({"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes"})
+_NONE_ALLOWED = frozenset({"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes", "lr"})
 
 
-def number_problems(key: str, value: Any) -> Iterator[str]:
+def number_problems(key: str, value: Any, scope: str) -> Iterator[str]:
     """Finds settings whose value no library can use, by their names.
 
     Args:
         key: The top-level key.
         value: What the config has there.
+        scope: The library whose names these are, such as ``mmdet``.
 
     Yields:
         One message for each.
     """
-    for node in nodes_of(key, value):
+    for node in parts_of(key, value, scope):
+        if node.foreign:
+            continue
         for name in _RANGES.keys() & node.settings.keys():
             yield from _number_problem(node, name, node.settings[name])
         yield from _image_statistics(node)
 
 
-def _number_problem(node: Node, name: str, value: Any) -> Iterator[str]:
+def _number_problem(node: Part, name: str, value: Any) -> Iterator[str]:
     listed = name in _LISTS and isinstance(value, (list, tuple))
     numbers = value if listed else [value]
     if value is None and name in _NONE_ALLOWED:
@@ -115,10 +118,10 @@ def _number_problem(node: Node, name: str, value: Any) -> Iterator[str]:
         yield f"{node.key}.{name} is {value!r}; expected {_RANGES[name]}"
 
 
-def _image_statistics(node: Node) -> Iterator[str]:
+def _image_statistics(node: Part) -> Iterator[str]:
     """Mean and standard deviation of the channels, which images are normalised by."""
     mean, std = node.settings.get("mean"), node.settings.get("std")
-    if not isinstance(mean, Sequence) or not isinstance(std, Sequence):
+    if not isinstance(mean, (list, tuple)) or not isinstance(std, (list, tuple)):
         return
     if len(mean) != len(std):
         yield f"{node.key}.std has {len(std)} values and mean {len(mean)}; expected as many"

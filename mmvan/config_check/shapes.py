@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from mmengine.config import Config
 
-from mmvan.config_check.nodes import nodes_of
+from mmvan.config_check.parts import parts_of
 
 _Kinds: TypeAlias = tuple[type, ...]
 _DICT: _Kinds = (Mapping,)
@@ -102,14 +102,26 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
         yield from _problem(key, value, _TOP.get(key))
         yield from _missing(key, value)
         if key != "model":
-            yield from _inner_problems(key, value)
+            yield from _inner_problems(key, value, cfg.default_scope)
         elif isinstance(value, Mapping):  # inside of which all is the classes' own
             for name, part in value.items():
                 yield from _problem(f"model.{name}", part, _PARTS.get(name))
 
 
-def _inner_problems(key: str, value: Any) -> Iterator[str]:
-    for node in nodes_of(key, value):
+def may_be(key: str, value: Any) -> bool:
+    """Whether a value is of the kind that a top-level key has.
+
+    Args:
+        key: The key.
+        value: The value.
+    """
+    return key not in _TOP or value is None or isinstance(value, _TOP[key])
+
+
+def _inner_problems(key: str, value: Any, scope: str) -> Iterator[str]:
+    for node in parts_of(key, value, scope):
+        if node.foreign:
+            continue
         for name, inner in node.settings.items():
             kinds = _DICT if node.key == "default_hooks" else _INNER.get(name)
             kinds = _TEXT if node.key.endswith(".data_prefix") else kinds
@@ -122,7 +134,8 @@ def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
         yield f"{key} is {value!r}; expected {expected}"
     elif kinds in (_LIST, _DICT_OR_LIST) and isinstance(value, (list, tuple)):
         for index, part in enumerate(value):
-            if not isinstance(part, Mapping):
+            # A pipeline may hold functions.
+            if not isinstance(part, Mapping) and not callable(part):
                 yield f"{key}[{index}] is {part!r}; expected a dict"
 
 
@@ -134,8 +147,10 @@ def _missing(key: str, value: Any) -> Iterator[str]:
     if not isinstance(value, Mapping):
         return
     for name in _NEEDED.get(key, ()):
-        batches = name == "sampler" and value.get("batch_sampler") is not None
-        if value.get(name) is None and not batches:
+        # Without a sampler, PyTorch takes the images in order.
+        lacks = name not in value if name == "sampler" else value.get(name) is None
+        own = name == "optimizer" and value.get("constructor") is not None
+        if lacks and not own:
             yield f"{key} has no {name}; it has {_listed(value)}"
     if key.endswith("_dataloader"):
         sampler = value.get("batch_sampler")

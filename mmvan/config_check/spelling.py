@@ -9,6 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from mmvan.config_check.parts import is_known
+from mmvan.config_check.shapes import may_be
 from mmvan.data.check.detection import ALLOW_EMPTY
 from mmvan.errors import did_you_mean
 
@@ -70,7 +72,10 @@ def spelling_problems(cfg: Config) -> Iterator[str]:
     known = known_keys()
     for key in set(cfg.keys()).difference(known):
         close = get_close_matches(key, known, n=1, cutoff=_ALIKE)
-        if close and not key.endswith("_pipeline"):  # variables that most configs have
+        # Variables that most configs have, and those that are named after a key: `model_2`.
+        if not close or key.endswith("_pipeline") or key.startswith(close[0]):
+            continue
+        if may_be(close[0], cfg[key]):
             yield f"{key} is read by nothing. Did you mean {close[0]}?"
     own_constructor = "constructor" in _part(cfg, "optim_wrapper")
     for place, names in _PARTS.items():
@@ -78,9 +83,12 @@ def spelling_problems(cfg: Config) -> Iterator[str]:
         if place.endswith("paramwise_cfg") and own_constructor:  # which takes keys of its own
             continue
         for key in sorted(map(str, part.keys() - set(names))):
-            hint = did_you_mean(key, names) or f" It has {', '.join(names)}."
-            yield f"{place}.{key} is read by nothing.{hint}"
-    yield from _clipping_problems(_part(cfg, "optim_wrapper.clip_grad"))
+            hint = did_you_mean(key, names)
+            if hint:  # what is like none of them is no slip, and does no harm
+                yield f"{place}.{key} is read by nothing.{hint}"
+    wrapper = _part(cfg, "optim_wrapper").get("type", "OptimWrapper")
+    if is_known(wrapper, cfg.default_scope):
+        yield from _clipping_problems(_part(cfg, "optim_wrapper.clip_grad"))
 
 
 def _clipping_problems(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -10,8 +10,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
+from torch.nn.parallel import DistributedDataParallel
 
+from mmvan.config_check.lengths import ENDLESS
+from mmvan.engine.first_sample import first_sample
+from mmvan.engine.random_state import keeping_random_state
 from mmvan.errors import ConfigError
 from mmvan.registry import HOOKS
 
@@ -34,12 +37,16 @@ class BatchNormCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look for such layers."""
-        batch, left_over = _smallest_batch(runner.train_dataloader)
-        if batch != 1:
+        batch, left_over = _smallest_batch(runner)
+        model = _plain(runner.model)
+        if batch != 1 or model is None:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        inputs = _inputs(model, runner.train_dataloader.dataset[0])
-        names = list(_single_valued(model, inputs))
+        try:
+            with keeping_random_state():
+                inputs = _inputs(model, runner.train_dataloader)
+                names = list(_single_valued(model, inputs)) if isinstance(inputs, Tensor) else []
+        except Exception:  # noqa: BLE001  # The first step says it, with all that belongs to it.
+            return
         if not names:
             return
         where = "the last batch of an epoch has 1 image" if left_over else "batches have 1 image"
@@ -53,19 +60,35 @@ class BatchNormCheckHook(Hook):
         )
 
 
-def _smallest_batch(loader: DataLoader[Any]) -> tuple[int, bool]:
+def _smallest_batch(runner: Runner) -> tuple[int, bool]:
     """Images of the smallest batch, and whether that is what is left over at the end."""
+    loader = runner.train_dataloader
     batches = loader.batch_sampler
-    size = getattr(batches, "batch_size", None) or loader.batch_size or 0
-    drop_last = getattr(batches, "drop_last", loader.drop_last)
-    rest = len(loader.sampler) % size if size else 0  # type: ignore[arg-type]
-    return (rest, True) if rest and not drop_last else (size, False)
+    size = getattr(batches, "batch_size", None) or 0
+    sampler = getattr(batches, "sampler", loader.sampler)
+    if not size or not hasattr(sampler, "__len__") or type(sampler).__name__ in ENDLESS:
+        return size, False
+    rest = len(sampler) % size
+    reached = runner.max_iters >= len(loader)
+    left_over = rest and reached and not getattr(batches, "drop_last", False)
+    return (rest, True) if left_over else (size, False)
 
 
-def _inputs(model: nn.Module, sample: Any) -> Tensor:
-    """One image as the model gets it."""
-    batch = {"inputs": [sample["inputs"]], "data_samples": [sample["data_samples"]]}
-    return model.data_preprocessor(batch, True)["inputs"]  # type: ignore[operator]
+def _plain(model: nn.Module) -> nn.Module | None:
+    """The model itself; None where its parameters are elsewhere, as in FSDP and DeepSpeed."""
+    if not is_model_wrapper(model):
+        return model
+    return model.module if isinstance(model, DistributedDataParallel) else None
+
+
+def _inputs(model: nn.Module, loader: Any) -> Any:
+    """One image as the model gets it; something else than a tensor where that is no single one."""
+    preprocessor = model.data_preprocessor
+    if get_world_size() > 1 and getattr(preprocessor, "batch_augments", None):
+        return None  # which the processes may agree on
+    collate = getattr(loader, "loader", loader).collate_fn
+    data = preprocessor(collate([first_sample(loader.dataset)]), True)  # type: ignore[operator]
+    return data["inputs"]
 
 
 def _single_valued(model: nn.Module, inputs: Tensor) -> Iterator[str]:

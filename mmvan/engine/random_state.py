@@ -1,6 +1,8 @@
 """The state of every random number generator that a training step may draw from."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,16 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+@contextmanager
+def keeping_random_state() -> Iterator[None]:
+    """Let nothing that is drawn in the block be missing after it."""
+    state = get_random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
 
 
 def _as_tuple(value: Any) -> Any:

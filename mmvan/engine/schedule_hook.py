@@ -91,15 +91,22 @@ def _differences(runner: Runner, checkpoint: Mapping[str, Any]) -> Iterator[str]
         yield f"{len(built)} schedulers in the config, {len(saved)} in the checkpoint"
     for now, before in zip(built, saved, strict=False):
         for key in sorted(now.keys() - _PROGRESS):
-            if now[key] != before.get(key):
+            if _differ(now[key], before.get(key)):
                 yield f"{key} {now[key]} in the config, {before.get(key)} in the checkpoint"
     for group, before in _groups(runner, checkpoint):
         for key in _RATES:
             start = f"initial_{key}"
             first, then = group.get(start, group.get(key)), before.get(start, before.get(key))
-            if key in group and first != then:
+            if key in group and _differ(first, then):
                 yield f"{key} {first} in the config, {then} in the checkpoint"
                 return
+
+
+def _differ(one: Any, other: Any) -> bool:
+    try:
+        return bool(one != other)
+    except (RuntimeError, ValueError):  # Tensors and arrays of several values, in users' own.
+        return str(one) != str(other)
 
 
 def _take_from_config(runner: Runner, checkpoint: dict[str, Any]) -> None:

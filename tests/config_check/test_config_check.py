@@ -132,7 +132,7 @@ def test_our_configs_have_none(path: Path) -> None:
             "SynBN",
             "SynBN' is unknown. Did you mean",
         ),
-        (SEGMENTOR, "train_dataloader.sampler", None, "train_dataloader has no sampler; it has"),
+        (SEGMENTOR, "train_dataloader.dataset", None, "train_dataloader has no dataset; it has"),
     ),
 )
 def test_what_cannot_be_meant_is_named(path: Path, key: str, value: Any, message: str) -> None:

@@ -131,6 +131,22 @@ def test_the_key_is_named(key: str, value: Any, message: str, tmp_path: Path) ->
         train(cfg)
 
 
+def test_settings_that_a_caller_holds_are_not_blamed(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    runner.model.head.error = RuntimeError("sizes do not fit")
+    forward = runner.model.forward
+
+    def holding(*args: Any, **options: Any) -> Any:
+        settings = cfg.model.head.test_cfg
+        assert settings
+        return forward(*args, **options)
+
+    runner.model.forward = holding
+    with pytest.raises(ConfigError, match=r"model\.head does not work"), naming_keys(cfg):
+        runner.train()
+
+
 def test_a_failing_part_of_the_model_is_named(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     with naming_keys(cfg):

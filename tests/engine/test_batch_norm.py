@@ -38,6 +38,13 @@ class Images:
         return {"inputs": torch.rand(3, self.side, self.side), "data_samples": sample}
 
 
+class Broken(Images):
+    """Images that are no samples of the library."""
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.rand(3), index
+
+
 def segmentor(head: str, norm: dict[str, Any], side: int) -> Any:
     init_default_scope("mmseg")
     settings = {
@@ -67,6 +74,8 @@ def start(
     batch: int,
     head: str = "FCNHead",
     norm: dict[str, Any] = NORM,
+    train_cfg: dict[str, Any] | None = None,
+    data: Any = None,
     **loader: Any,
 ) -> Runner:
     """Begin a training, of which nothing but the hook's part is done."""
@@ -74,12 +83,12 @@ def start(
         segmentor(head, norm, side),
         str(folder),
         train_dataloader={
-            "dataset": Images(count, side),
+            "dataset": data or Images(count, side),
             "batch_size": batch,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             **loader,
         },
-        train_cfg={"by_epoch": True, "max_epochs": 1},
+        train_cfg=train_cfg or {"by_epoch": True, "max_epochs": 1},
         optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1}},
         custom_hooks=[{"type": "mmvan.BatchNormCheckHook"}],
         experiment_name=f"batch_norm_{next(NUMBERS)}",
@@ -123,3 +132,24 @@ def test_what_can_be_trained_is_not_touched(options: dict[str, Any], tmp_path: P
     runner = start(tmp_path, **options)
     assert runner.model.training
     assert not any(module._forward_pre_hooks for module in runner.model.modules())
+
+
+ODD = {"count": 5, "side": 64, "batch": 2, "head": "UPerHead"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    (
+        {
+            "sampler": {"type": "InfiniteSampler"},
+            "train_cfg": {"type": "IterBasedTrainLoop", "max_iters": 9},
+        },
+        {"train_cfg": {"type": "IterBasedTrainLoop", "max_iters": 2}},
+        {"data": Broken(5, 64)},
+    ),
+    ids=("no_end", "not_reached", "unknown_samples"),
+)
+def test_batches_that_never_come_are_no_reason(options: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the last batch of an epoch"):
+        start(tmp_path, **ODD)
+    assert start(tmp_path, **{**ODD, **options}).model.training

@@ -4,11 +4,14 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.optim import ConstantLR
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -46,6 +49,15 @@ class Rates(Hook):
 
     def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
         self.values[runner.iter] = runner.optim_wrapper.param_groups[0]["lr"]
+
+
+@PARAM_SCHEDULERS.register_module(force=True)
+class ArrayLR(ConstantLR):
+    """Keeps an array, as a user's own scheduler may."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.table = np.array([0.1, 0.2])
+        super().__init__(*args, **options)
 
 
 def config(folder: Path, schedule: Any, epochs: int, lr: float = 0.1) -> Config:
@@ -154,3 +166,11 @@ def test_what_can_not_be_meant_is_refused(tmp_path: Path) -> None:
     torch.save({"meta": {}, "state_dict": {}}, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match="does not say how long its run was to be"):
         continue_run(cfg, str(tmp_path / "weights.pth"), True, Processes())
+
+
+def test_schedulers_may_hold_arrays(tmp_path: Path) -> None:
+    schedule = ({"type": "ArrayLR", "by_epoch": True},)
+    train(config(tmp_path, schedule, 4))
+    rates = resumed(config(tmp_path, schedule, 4), tmp_path / "epoch_2.pth")
+    assert len(rates) == 2 * LENGTH
+    assert "resumed at epoch" not in logged(tmp_path)

@@ -9,10 +9,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmvan.config_check.nodes import schedulers_of
 from mmvan.data.prepare.config_text import number
 from mmvan.engine.batch import loader_batch_size
 from mmvan.engine.config import innermost_dataset
-from mmvan.engine.schedules import schedulers_of, stretch
+from mmvan.engine.schedules import stretch
 
 __all__ = ["MAX_EPOCHS", "MIN_EPOCHS", "MIN_STEPS", "Scaled", "scale"]
 
