@@ -94,10 +94,8 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
     # From the inside out: what a caller of the failing part holds says nothing of it.
     for frame in reversed(frames):
         acting = frame.f_locals.get("self")
-        for value in frame.f_locals.values():
-            key = _same_settings(cfg, value) if isinstance(value, ConfigDict) else None
-            if key:
-                return key
+        if isinstance(acting, ConfigDict) and (key := _same_settings(cfg, acting)):
+            return key
         if isinstance(acting, BaseMetric):
             return "val_evaluator" if _STARTS[0] in {f.f_code for f in frames} else "test_evaluator"
         if id(acting) in names:
