@@ -272,7 +272,7 @@ def outcome(file: Path, mutation: Mutation) -> Outcome:
     if mutation.kind == "misspelt key":
         names.append(mutation.value[0])
     # The key itself, or the part of the config that it belongs to.
-    named = any(name in text for name in names[1:] or names)
+    named = any(name in text for name in (names[1:] if len(names) > 2 else names))
     return Outcome(end, time.perf_counter() - start, text, named)
 
 
