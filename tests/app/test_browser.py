@@ -121,12 +121,14 @@ def test_errors_are_shown(
     opened = panel(open_page(browser, address), TABS[0])
     upload(opened, folder / name)
     opened.get_by_role("button", name="Predict").click()
-    opened.page.get_by_text(message).wait_for()
+    sync_api.expect(opened.page.get_by_text(message)).to_be_visible(timeout=WAIT)
 
 
 def test_other_files_are_not_taken(browser: Any, address: str, folder: Path) -> None:
     opened = panel(open_page(browser, address), TABS[0])
     opened.locator("input[type=file]").first.set_input_files(folder / "text.txt")
-    opened.page.get_by_text("Invalid file type only image/* allowed").wait_for()
+    refused = opened.page.get_by_text("Invalid file type only image/* allowed")
+    sync_api.expect(refused).to_be_visible(timeout=WAIT)
     opened.get_by_role("button", name="Predict").click()
-    opened.page.get_by_text("No image yet: upload one, or choose a sample").wait_for()
+    empty = opened.page.get_by_text("No image yet: upload one, or choose a sample")
+    sync_api.expect(empty).to_be_visible(timeout=WAIT)
