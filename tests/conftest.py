@@ -1,6 +1,9 @@
 """Settings for the whole suite."""
 
+import ctypes
+import gc
 import os
+import platform
 import signal
 from collections.abc import Iterator
 
@@ -22,3 +25,12 @@ def _default_scope_of_its_own() -> Iterator[None]:
     DefaultScope._instance_dict.clear()
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_is_given_back() -> Iterator[None]:
+    """A worker runs thousands of tests: glibc would keep what the largest models needed."""
+    yield
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
