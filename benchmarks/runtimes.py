@@ -16,6 +16,7 @@ from mmvan import __version__
 from mmvan.deploy.contract import INPUT_NAME, Contract
 from mmvan.deploy.formats import OPSET, write_onnx
 from mmvan.deploy.graphs import ExportGraph, Normalisation
+from mmvan.deploy.packages import openvino_core
 from mmvan.deploy.quantize import quantize
 from mmvan.ops import use_backend
 
@@ -106,10 +107,8 @@ class Deployment:
         return lambda: torch.from_numpy(session.run(None, feed)[0])
 
     def _openvino_request(self, file: Path, **settings: str) -> Any:
-        import openvino
-
         settings["INFERENCE_NUM_THREADS"] = str(self.threads)
-        return openvino.Core().compile_model(file, "CPU", settings).create_infer_request()
+        return openvino_core(f"{file}").compile_model(file, "CPU", settings).create_infer_request()
 
     def _in_openvino(self, request: Any) -> Step:
         images = self.file_input.numpy()
@@ -228,7 +227,6 @@ def _exported() -> dict[str, Runtime]:
 
 def _openvino_dtype() -> str:
     """What OpenVINO computes in when left to itself: less than float32 where the CPU has it."""
-    import openvino
-
-    precision: str = openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+    core = openvino_core("the benchmark")
+    precision: str = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     return {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[precision]

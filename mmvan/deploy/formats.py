@@ -15,7 +15,7 @@ from torch import Tensor
 from mmvan.checkpoint.writing import put_in_place
 from mmvan.deploy.contract import INPUT_NAME, KEY, Contract
 from mmvan.deploy.graphs import ExportGraph, replace_layer_norms
-from mmvan.deploy.packages import need
+from mmvan.deploy.packages import need, openvino_core
 from mmvan.errors import DeployError
 
 # The first opset with Gelu as one operator, which ONNX Runtime and OpenVINO compute in one pass.
@@ -96,10 +96,11 @@ def convert_to_openvino(source: Path, contract: Contract, file: Path) -> None:
     Raises:
         DeployError: OpenVINO is not installed.
     """
-    openvino = need("openvino", "--format openvino")
-    model = openvino.Core().read_model(source)
+    model = openvino_core("--format openvino").read_model(source)
     model.set_rt_info(contract.to_text(), KEY)
-    openvino.save_model(model, file, compress_to_fp16=contract.precision in _DTYPES)
+    need("openvino", "--format openvino").save_model(
+        model, file, compress_to_fp16=contract.precision in _DTYPES
+    )
 
 
 def write_torchscript(graph: ExportGraph, example: Tensor, contract: Contract, file: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmvan.deploy.contract import INPUT_NAME, KEY, Contract, read_contract
-from mmvan.deploy.packages import need
+from mmvan.deploy.packages import need, openvino_core
 from mmvan.errors import DeployError
 
 Array = NDArray[Any]
@@ -100,8 +100,7 @@ def _open_onnx(file: Path, threads: int | None) -> Runtime:
 
 
 def _open_openvino(file: Path, threads: int | None) -> Runtime:
-    openvino = need("openvino", f"{file}")
-    core = openvino.Core()
+    core = openvino_core(f"{file}")
     model = core.read_model(file)
     contract = read_contract(
         model.get_rt_info(KEY).value if KEY in model.rt_info else None, str(file)
