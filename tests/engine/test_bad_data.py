@@ -1,6 +1,7 @@
 """Runs over bad data: what is counted, reported, and when they end."""
 
 import logging
+import multiprocessing
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def runner(
         "sampler": {"type": "DefaultSampler", "shuffle": True},
     }
     if not train_cfg["by_epoch"]:
-        loader = {**loader, "sampler": {"type": "InfiniteSampler"}}
+        loader = {**loader, "num_workers": 1, "sampler": {"type": "InfiniteSampler"}}
     test = {**loader, "sampler": {"type": "DefaultSampler", "shuffle": False}}
     loaders = {"train_dataloader": loader, "val_dataloader": test, "test_dataloader": test}
     if not validate:
@@ -121,7 +122,8 @@ def _check_checkpoint(file: Path, counts: dict[str, Any]) -> None:
     assert saved["mmvan_bad_data"] == counts
 
 
-def test_a_loop_by_iterations(tmp_path: Path) -> None:
+def test_a_loop_by_iterations_with_workers(tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
     data = corpus("segmentation", tmp_path / "data")
     loop = {"by_epoch": False, "max_iters": 40, "val_interval": 1000}
     run = runner("segmentation", data, tmp_path / "work", loop, max_share=1)
@@ -130,6 +132,11 @@ def test_a_loop_by_iterations(tmp_path: Path) -> None:
     assert hook.seen == 40 * BATCH
     assert 0.3 < hook.replaced / hook.seen < 0.8
     assert not {file for file in run.model.files if file == "empty.jpg"}
+    # Its worker ends here. A runner is garbage in a cycle, of which the queue to the worker goes
+    # first: it would not hear that it shall end, and in some later test, or when pytest-xdist ends,
+    # PyTorch would wait for it for five seconds and then kill it.
+    run.train_loop.dataloader_iterator = None
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_share_that_is_too_large_ends_the_run(tmp_path: Path) -> None:
