@@ -32,9 +32,16 @@ from mmvan.deploy.detections import (
     detections_of,
     summarise,
 )
-from mmvan.deploy.export import Export, Request, contract_of, difference, spread
+from mmvan.deploy.export import (
+    Export,
+    Request,
+    check_request,
+    contract_of,
+    difference,
+    spread,
+)
 from mmvan.deploy.fold import fold
-from mmvan.deploy.formats import check_format, staging
+from mmvan.deploy.formats import staging
 from mmvan.deploy.graphs import ExportGraph, normalisation_of, replace_layer_norms
 from mmvan.deploy.images import ImageReader, draw_images, find_images, stack
 from mmvan.deploy.loading import NEEDS, load_model
@@ -125,7 +132,7 @@ class DetectorExport:
     """
 
     def __init__(self, request: Request) -> None:
-        check_format(request.format, request.precision, request.out)
+        check_request(request)
         if (request.format, request.precision) != ("onnx", "fp32"):
             raise DeployError(
                 "--part whole of a detector: it is written by --format onnx in --precision fp32, "
@@ -162,7 +169,7 @@ class DetectorExport:
             DifferenceError: More than rounding explains.
             DeployError: There is no detection on any image, so that nothing was compared.
         """
-        runtime = open_runtime(file, self.request.threads)
+        runtime = open_runtime(file, self.request.threads, self.request.provider)
         found = summarise(self._agreements(runtime))
         if not found.detections:
             raise DeployError(
