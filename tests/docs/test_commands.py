@@ -58,6 +58,7 @@ NOT_RUN = {
     "needs MMDeploy, which pip installs only without its dependencies; tests/deploy has it": (
         "mmvan export * --part whole *",
         "mmvan infer-exported van_t_maskrcnn.onnx *",
+        "python benchmarks/detectors.py *",
     ),
     "needs grad-cam": ("mmvan visualize cam *",),
     "needs an hour; tests/configs/test_recipes_options.py builds each": (
