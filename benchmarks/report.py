@@ -43,7 +43,9 @@ normalise them, mmpretrain's take normalised ones. *lean* and *with_cp* are the 
 activation checkpointing. Our operators choose their backend themselves, as for any user.
 
 `parity.py` compares numbers, not speed: our classifier with those of mmpretrain and transformers,
-the same weights in every layout ([table](../docs/checkpoints.md#parity)). `run.py` does not run it.
+the same weights in every layout ([table](../docs/checkpoints.md#parity)). `detectors.py` runs a
+whole detector in ONNX Runtime beside mmdet ([table](../docs/deploy.md#detectors)). `run.py` runs
+neither.
 """
 
 _BREAKDOWN = """\

@@ -18,7 +18,7 @@ from mmvan.errors import DataError
 from mmvan.leaderboard.output import cpu_name
 
 _PACKAGES = (
-    *("torch", "triton", "mmengine", "mmcv", "mmpretrain"),
+    *("torch", "triton", "mmengine", "mmcv", "mmpretrain", "mmdet", "mmdeploy"),
     *("onnx", "onnxruntime", "openvino", "opencv-python", "Pillow"),
 )
 _DIGITS = 5  # More than any repetition confirms.

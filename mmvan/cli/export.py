@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mmvan.checkpoint.trust import trust_pickles
+from mmvan.cli.infer_exported import add_provider
 from mmvan.deploy.detectors import open_export
 from mmvan.deploy.export import DifferenceError, Request
 from mmvan.deploy.formats import FORMATS, PRECISIONS
@@ -53,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="images of the config's test set, on which int8 is evaluated (default: 500)",
     )
     add("--threads", type=int, help="of the runtime (default: its own choice)")
+    add_provider(parser)
     add("--verify-only", action="store_true", help="write nothing: compare the file --out")
     add_cfg_options(parser)
     add("--unsafe", action="store_true", help="read CHECKPOINT even if it can execute code")
@@ -91,4 +93,5 @@ def request_of(args: argparse.Namespace) -> Request:
         evaluate=args.evaluate,
         weight_bits=args.weight_bits,
         threads=args.threads,
+        provider=args.provider,
     )

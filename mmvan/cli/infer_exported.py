@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mmvan.deploy.providers import CPU, PROVIDERS
 from mmvan.deploy.results import run_folder
 from mmvan.deploy.runtimes import open_runtime
 
@@ -24,11 +25,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--batch", type=int, default=8, help="images per call, where the file allows (default: 8)")
     add("--threads", type=int, help="of the runtime (default: its own choice)")
+    add_provider(parser)
+
+
+def add_provider(parser: argparse.ArgumentParser) -> None:
+    """Declare the option of what computes a file."""
+    parser.add_argument(
+        "--provider",
+        default=CPU,
+        metavar="NAME[:DEVICE]",
+        help=f"what computes: {', '.join(PROVIDERS)}, as in cuda:1 or openvino:GPU; of .xml cpu "
+        "or openvino, of .pt and .pt2 cpu (default: cpu)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run, and say how fast it was."""
-    runtime = open_runtime(args.model, args.threads)
+    runtime = open_runtime(args.model, args.threads, args.provider)
     contract = runtime.contract
     table = contract.task == "classification" and contract.part == "whole"
     out = args.out or Path(f"{args.model.stem}_results{'.csv' if table else ''}")

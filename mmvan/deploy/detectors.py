@@ -32,11 +32,18 @@ from mmvan.deploy.detections import (
     detections_of,
     summarise,
 )
-from mmvan.deploy.export import Export, Request, contract_of, difference, spread
+from mmvan.deploy.export import (
+    Export,
+    Request,
+    check_request,
+    contract_of,
+    difference,
+    spread,
+)
 from mmvan.deploy.fold import fold
-from mmvan.deploy.formats import check_format, staging
+from mmvan.deploy.formats import staging
 from mmvan.deploy.graphs import ExportGraph, normalisation_of, replace_layer_norms
-from mmvan.deploy.images import ImageReader, draw_images, find_images, stack
+from mmvan.deploy.images import ImageReader, LoadedImage, draw_images, find_images, stack
 from mmvan.deploy.loading import NEEDS, load_model
 from mmvan.deploy.mmdeploy_compat import mmdeploy_on_current_torch
 from mmvan.deploy.packages import need, need_mmdeploy
@@ -125,7 +132,7 @@ class DetectorExport:
     """
 
     def __init__(self, request: Request) -> None:
-        check_format(request.format, request.precision, request.out)
+        check_request(request)
         if (request.format, request.precision) != ("onnx", "fp32"):
             raise DeployError(
                 "--part whole of a detector: it is written by --format onnx in --precision fp32, "
@@ -149,7 +156,7 @@ class DetectorExport:
             DifferenceError: It differs too much; then nothing is left.
         """
         with staging(self.request.out) as staged:
-            self._write_onnx(staged)
+            self.write_unverified(staged)
             return [self.verify(staged)]
 
     def verify(self, file: Path) -> str:
@@ -162,8 +169,7 @@ class DetectorExport:
             DifferenceError: More than rounding explains.
             DeployError: There is no detection on any image, so that nothing was compared.
         """
-        runtime = open_runtime(file, self.request.threads)
-        found = summarise(self._agreements(runtime))
+        found = summarise(self.compare(file))
         if not found.detections:
             raise DeployError(
                 f"{self.request.checkpoint} finds nothing on the images, so that nothing can be "
@@ -173,7 +179,16 @@ class DetectorExport:
             raise difference(self.request.out, found, TOLERANCE)
         return f"{self.request.out}: {found} (tolerance: {TOLERANCE})"
 
-    def _agreements(self, runtime: Runtime) -> Iterator[Agreement]:
+    def compare(self, file: Path) -> Iterator[Agreement]:
+        """Compare a file with PyTorch on each image; the two take turns.
+
+        Args:
+            file: The ``.onnx``.
+
+        Yields:
+            Agreement: Of one image, with the time from its file to its detections.
+        """
+        runtime = open_runtime(file, self.request.threads, self.request.provider)
         predict = _predictor(self.model, self.cfg, self.contract)
         reader = ImageReader(self.contract)
         with tempfile.TemporaryDirectory() as folder:
@@ -184,18 +199,21 @@ class DetectorExport:
                 else draw_images(Path(folder), _DRAWN)
             )
             for path in paths:
-                image = reader.read(path)
-                batch = stack([image], self.contract.batch)
+                reader.read(path)  # Whoever reads a file first waits for the disk.
                 start = time.perf_counter()
                 expected = predict(path)
                 middle = time.perf_counter()
-                image = reader.read(path)
-                found = detections_of([output[0] for output in runtime.run(batch)], image)
+                found = _detect(runtime, reader.read(path))
                 end = time.perf_counter()
                 agreement = agreement_of(expected, found)
                 yield replace(agreement, seconds=(middle - start, end - middle))
 
-    def _write_onnx(self, file: Path) -> None:
+    def write_unverified(self, file: Path) -> None:
+        """Write the file, which nobody has compared with PyTorch yet.
+
+        Args:
+            file: The ``.onnx``.
+        """
         onnx: Any = need("onnx", "--format onnx")
         for package in _REWRITERS:
             need_mmdeploy(package)
@@ -298,6 +316,12 @@ def _predictor(model: Any, cfg: Config, contract: Contract) -> Callable[[Path], 
         return inference_detector(model, str(path), test_pipeline=pipeline).pred_instances
 
     return predict
+
+
+def _detect(runtime: Runtime, image: LoadedImage) -> Any:
+    """The detections of a file in one image, as mmdet gives them."""
+    outputs = runtime.run(stack([image], runtime.contract.batch))
+    return detections_of([output[0] for output in outputs], image)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from mmvan.deploy.images import (
 from mmvan.deploy.loading import load_model
 from mmvan.deploy.measure import evaluate, medians
 from mmvan.deploy.predictions import compare_predictions
+from mmvan.deploy.providers import CPU, check_provider, read_provider
 from mmvan.deploy.quantize import quantize
 from mmvan.deploy.runtimes import Array, Runtime, open_runtime
 from mmvan.deploy.verify import (
@@ -77,6 +78,7 @@ class Request:
     evaluate: int = 500
     weight_bits: int = 7
     threads: int | None = None
+    provider: str = CPU
 
 
 class Export:
@@ -90,7 +92,7 @@ class Export:
     """
 
     def __init__(self, request: Request) -> None:
-        check_format(request.format, request.precision, request.out)
+        check_request(request)
         if request.precision == "int8" and request.calibrate is None:
             raise DeployError(
                 "--precision int8 needs --calibrate DIR, a folder with some hundred images like "
@@ -136,7 +138,7 @@ class Export:
             DifferenceError: More than the tolerance of its precision, or its post-processing is not
             the library's.
         """
-        runtime = open_runtime(file, self.request.threads)
+        runtime = open_runtime(file, self.request.threads, self.request.provider)
         precision = runtime.contract.precision
         found = summarise(
             compare_with_reference(runtime, self.reference, images) for images in self._inputs()
@@ -208,8 +210,8 @@ class Export:
 
     def _compare_with_float(self, file: Path, rival: Path) -> list[str]:
         """Time and accuracy of int8 beside those of float32, in the same runtime."""
-        threads = self.request.threads
-        files = {"fp32": open_runtime(rival, threads), "int8": open_runtime(file, threads)}
+        how = (self.request.threads, self.request.provider)
+        files = {"fp32": open_runtime(rival, *how), "int8": open_runtime(file, *how)}
         first = next(iter(self._inputs()))[0]
         times = medians(files, first)
         said = [
@@ -231,6 +233,17 @@ class Export:
             f"{metric}: fp32 {value:.2f}, int8 {results['int8'][metric]:.2f}"
             for metric, value in results["fp32"].items()
         )
+
+
+def check_request(request: Request) -> None:
+    """Check what can be checked before the long work.
+
+    Raises:
+        DeployError: The format lacks the precision, the file has another ending, or the provider
+            is not here.
+    """
+    check_format(request.format, request.precision, request.out)
+    check_provider(read_provider(request.provider), request.out.suffix)
 
 
 class DifferenceError(Exception):

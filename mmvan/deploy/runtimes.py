@@ -11,7 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from mmvan.deploy.contract import INPUT_NAME, KEY, Contract, read_contract
-from mmvan.deploy.packages import need, openvino_core
+from mmvan.deploy.packages import openvino_core
+from mmvan.deploy.providers import (
+    CPU,
+    Provider,
+    check_provider,
+    open_session,
+    openvino_device,
+    read_provider,
+)
 from mmvan.errors import DeployError
 
 Array = NDArray[Any]
@@ -58,7 +66,7 @@ class Runtime:
             ) from error
 
 
-def open_runtime(file: Path, threads: int | None = None) -> Runtime:
+def open_runtime(file: Path, threads: int | None = None, provider: str = CPU) -> Runtime:
     """Load an exported file into the runtime of its format.
 
     TorchScript files and torch.export programs can execute code: open only those you trust.
@@ -66,14 +74,18 @@ def open_runtime(file: Path, threads: int | None = None) -> Runtime:
     Args:
         file: The ``.onnx``, ``.xml``, ``.pt`` or ``.pt2``.
         threads: Threads to compute with; None for what the runtime chooses.
+        provider: What computes: ``cpu``, ``cuda``, ``tensorrt`` or ``openvino``, perhaps with a
+            device, as in ``cuda:1`` and ``openvino:GPU``. A ``.xml`` takes ``cpu`` and
+            ``openvino``, a ``.pt`` and a ``.pt2`` ``cpu`` alone.
 
     Returns:
         Runtime: Ready to run.
 
     Raises:
-        DeployError: The file is missing, damaged or of no known format, or its runtime is not
-            installed.
+        DeployError: The file is missing, damaged or of no known format, or its runtime or the
+            provider is not installed, or cannot be loaded.
     """
+    chosen = read_provider(provider)
     if not file.is_file():
         raise DeployError(f"{file}: no such file; expected one that tools/export.py wrote")
     if file.suffix not in _OPENERS:
@@ -81,7 +93,7 @@ def open_runtime(file: Path, threads: int | None = None) -> Runtime:
     if file.suffix == ".xml" and not file.with_suffix(".bin").is_file():
         raise DeployError(f"{file}: its weights, {file.with_suffix('.bin')}, are not beside it")
     try:
-        return _OPENERS[file.suffix](file, threads)
+        return _OPENERS[file.suffix](file, threads, chosen)
     except DeployError:
         raise
     except Exception as error:
@@ -89,17 +101,13 @@ def open_runtime(file: Path, threads: int | None = None) -> Runtime:
         raise DeployError(f"{file} cannot be loaded: {reason}. Export the model again.") from error
 
 
-def _open_onnx(file: Path, threads: int | None) -> Runtime:
-    runtime = need("onnxruntime", f"{file}")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3  # Errors; its warnings are about its own optimisations.
-    session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+def _open_onnx(file: Path, threads: int | None, provider: Provider) -> Runtime:
+    session = open_session(file, threads, provider)
     contract = read_contract(session.get_modelmeta().custom_metadata_map.get(KEY), str(file))
     return Runtime(contract, file, lambda images: session.run(None, {INPUT_NAME: images}))
 
 
-def _open_openvino(file: Path, threads: int | None) -> Runtime:
+def _open_openvino(file: Path, threads: int | None, provider: Provider) -> Runtime:
     core = openvino_core(f"{file}")
     model = core.read_model(file)
     contract = read_contract(
@@ -107,9 +115,10 @@ def _open_openvino(file: Path, threads: int | None) -> Runtime:
     )
     # Without a hint OpenVINO computes in bfloat16 wherever the processor has it.
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[contract.precision], "NUM_STREAMS": 1}
-    if threads:
+    device = openvino_device(core, provider)
+    if threads and device == "CPU":
         settings["INFERENCE_NUM_THREADS"] = threads
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    request = core.compile_model(model, device, settings).create_infer_request()
 
     def call(images: Array) -> list[Array]:
         results = request.infer([images], share_inputs=True)
@@ -118,7 +127,8 @@ def _open_openvino(file: Path, threads: int | None) -> Runtime:
     return Runtime(contract, file, call)
 
 
-def _open_torchscript(file: Path, threads: int | None) -> Runtime:
+def _open_torchscript(file: Path, threads: int | None, provider: Provider) -> Runtime:
+    check_provider(provider, file.suffix)
     extra = {KEY: ""}
     module = torch.jit.load(str(file), map_location="cpu", _extra_files=extra)
     text: Any = extra[KEY]
@@ -126,7 +136,8 @@ def _open_torchscript(file: Path, threads: int | None) -> Runtime:
     return Runtime(contract, file, _torch_call(module, threads))
 
 
-def _open_torch_export(file: Path, threads: int | None) -> Runtime:
+def _open_torch_export(file: Path, threads: int | None, provider: Provider) -> Runtime:
+    check_provider(provider, file.suffix)
     extra = {KEY: ""}
     program = torch.export.load(file, extra_files=extra)
     contract = read_contract(extra[KEY], str(file))
@@ -145,7 +156,7 @@ def _torch_call(module: Any, threads: int | None) -> Callable[[Array], list[Arra
     return call
 
 
-_OPENERS: dict[str, Callable[[Path, int | None], Runtime]] = {
+_OPENERS: dict[str, Callable[[Path, int | None, Provider], Runtime]] = {
     ".onnx": _open_onnx,
     ".xml": _open_openvino,
     ".pt": _open_torchscript,

@@ -1,5 +1,6 @@
 """A whole detector in a file finds what mmdet finds: the file is compared when it is written."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,16 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmvan.deploy.detectors import DetectorExport, open_export
 from mmvan.deploy.export import Export, Request
+from mmvan.deploy.mmdeploy_compat import mmdeploy_on_current_torch
 from mmvan.engine.config import load_config
 from mmvan.errors import DeployError
 from tests.configs.zoo import CONFIGS
@@ -84,6 +88,57 @@ def test_the_file_finds_what_mmdet_finds(name: str, tmp_path: Path) -> None:
     assert "100.00% of " in said
     proto = onnx.load(export.request.out)
     assert {node.domain for node in proto.graph.node} == {""}  # No library of operators is needed.
+
+
+# As docs/deploy.md has it.
+DEPLOY: dict[str, Any] = {
+    "onnx_config": {
+        "type": "onnx",
+        "opset_version": 17,
+        "keep_initializers_as_inputs": False,
+        "input_names": ["input"],
+        "output_names": ["dets", "labels"],
+        "input_shape": None,
+        "dynamic_axes": {"input": {0: "batch", 2: "height", 3: "width"}},
+    },
+    "codebase_config": {
+        "type": "mmdet",
+        "task": "ObjectDetection",
+        "model_type": "end2end",
+        "post_processing": {
+            "score_threshold": 0.05,
+            "iou_threshold": 0.5,
+            "max_output_boxes_per_class": 200,
+            "pre_top_k": 5000,
+            "keep_top_k": 100,
+            "background_label_id": -1,
+            "export_postprocess_mask": False,
+        },
+    },
+    "backend_config": {"type": "onnxruntime"},
+}
+
+
+@pytest.mark.slow
+def test_mmdeploys_own_export_runs_with_what_it_misses(tmp_path: Path) -> None:
+    pytest.importorskip("mmdeploy", reason="the extra deploy-detection is not installed")
+    from mmdeploy.apis import torch2onnx
+
+    asked = request_of("van_t_retinanet", tmp_path)
+    config = load_config(asked.config, asked.overrides, ("model", "test_pipeline"))
+    config.test_pipeline[1].scale = SHAPE[::-1]
+    image = tmp_path / "images" / "0.png"
+    before = torch.onnx.export
+    with mmdeploy_on_current_torch():
+        arguments = (str(image), str(tmp_path), "own.onnx", Config(deepcopy(DEPLOY)), config)
+        torch2onnx(*arguments, asked.checkpoint, "cpu")
+    assert torch.onnx.export is before
+    session = onnxruntime.InferenceSession(
+        tmp_path / "own.onnx", providers=["CPUExecutionProvider"]
+    )
+    dets, labels = session.run(None, {"input": np.zeros((2, 3, *SHAPE), np.float32)})
+    assert dets.shape == (*labels.shape, 5)
+    assert len(dets) == 2
 
 
 def test_what_cannot_be_is_said_before_the_work(tmp_path: Path) -> None:

@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
 from mmvan.data.sample import prepare
 from mmvan.deploy.contract import Contract
-from mmvan.deploy.export import DifferenceError, Export
+from mmvan.deploy.export import DifferenceError, Export, Request
 from mmvan.deploy.formats import FORMATS
 from mmvan.deploy.graphs import require_any_size
 from mmvan.deploy.images import draw_images
 from mmvan.deploy.runtimes import open_runtime
 from mmvan.deploy.verify import TOLERANCES
+from mmvan.engine.config import load_config
 from mmvan.errors import CheckpointError, DataError, DeployError
 from tests.deploy.small import SHAPE, config_of, request
 
@@ -129,6 +133,37 @@ def test_int8_is_timed_and_evaluated(
         values = [onnx.numpy_helper.to_array(t) for t in weights if len(t.dims) == 4]
         assert len(values) == len(convolutions)
         assert max(abs(v.astype(int)).max() for v in values) == 64
+
+
+@pytest.mark.slow
+def test_int8_of_a_segmentor_is_evaluated_by_its_own_metric(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(Path("data", "sample"), "seg", counts=(2, 2))
+    folder = Path("data/sample/ade20k/images/training")
+    options = {"precision": "int8", "calibrate": folder, "images": folder, "folded": True}
+    asked = request("segmentation", checkpoints["segmentation"], "onnx", tmp_path, **options)
+    *_, accuracy = Export(asked).write()
+    values = dict(line.split(": ") for line in accuracy.splitlines())
+    assert list(values) == ["aAcc", "mIoU", "mAcc"]
+    fp32, int8 = (part.split()[1] for part in values["mIoU"].split(", "))
+    model: Any = Export(asked).model
+    assert fp32 == f"{mean_iou(model, asked):.2f}"
+    assert 0 < float(int8) <= 100
+
+
+def mean_iou(model: Any, asked: Request) -> float:
+    """As ``mmvan test`` would find it, but for the size of the images that the file takes."""
+    cfg = load_config(asked.config, asked.overrides, ("model", "test_dataloader"))
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        cfg.test_dataloader.dataset.pipeline[1:3] = [{"type": "Resize", "scale": SHAPE[::-1]}]
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        evaluator = Evaluator(cfg.test_evaluator)
+        evaluator.dataset_meta = dataset.metainfo
+        for data in dataset:
+            evaluator.process(model.test_step(pseudo_collate([data])))
+        return float(evaluator.evaluate(len(dataset))["mIoU"])
 
 
 @pytest.mark.slow

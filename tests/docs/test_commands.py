@@ -55,11 +55,12 @@ NOT_RUN = {
         *("mmvan infer van_b_in1k *", "mmvan infer van_b_fpn *", "mmvan visualize attention van_*"),
         *("mmvan visualize erf van_*", "mmvan visualize features van_*"),
     ),
-    "needs a GPU": ("trtexec *",),
+    "needs a GPU": ("trtexec *", "mmvan infer-exported * --provider *"),
     "serves until it is stopped; tests/app/test_browser.py has it": ("mmvan demo-app *",),
     "needs MMDeploy, which pip installs only without its dependencies; tests/deploy has it": (
         "mmvan export * --part whole *",
         "mmvan infer-exported van_t_maskrcnn.onnx *",
+        "python benchmarks/detectors.py *",
     ),
     "needs grad-cam": ("mmvan visualize cam *",),
     "needs an hour; tests/configs/test_recipes_options.py builds each": (
