@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,9 +67,13 @@ class DemoModel:
         self._drawer = Drawer(cfg, self.meta)
 
     @property
+    def _panoptic(self) -> bool:
+        return bool(self.cfg.model.get("panoptic_head"))
+
+    @property
     def tab(self) -> str:
         """Which of :data:`TABS` it belongs to: panoptic models label every pixel, too."""
-        if self.cfg.model.get("panoptic_head"):
+        if self._panoptic:
             return SEGMENTATION
         return {"classification": CLASSIFICATION, "detection": DETECTION}.get(
             self.predictor.task, SEGMENTATION
@@ -125,10 +131,10 @@ class DemoModel:
         if "pred_panoptic_seg" in sample:
             segments = sample.pred_panoptic_seg.sem_seg[0].numpy()
             things = self.meta.get("thing_classes") or ()
-            shares = {
-                f"{classes[each['category_id'] - 1]} {each['id']}": each["area"] / segments.size
-                for each in to_panoptic(segments, classes, things)[1]
-            }
+            found = to_panoptic(segments, classes, things)[1]
+            names = _number([str(classes[each["category_id"] - 1]) for each in found])
+            areas = (each["area"] / segments.size for each in found)
+            shares = dict(zip(names, areas, strict=True))
         else:
             labels = sample.pred_sem_seg.data[0].numpy()
             numbers, counts = np.unique(labels, return_counts=True)
@@ -143,7 +149,18 @@ class DemoModel:
     def _found(self, rows: list[list[str | float]]) -> str:
         if self.tab == CLASSIFICATION:
             return f"{rows[0][0]}"
-        return f"{len(rows)} {'objects' if self.tab == DETECTION else 'regions or classes'}"
+        kind = "objects" if self.tab == DETECTION else "segments" if self._panoptic else "classes"
+        return f"{len(rows)} {kind}"
+
+
+def _number(names: Sequence[str]) -> list[str]:
+    """Names of which none is twice: ``laptop 1``, ``laptop 2``, ``sea``."""
+    counts, seen = Counter(names), Counter[str]()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name} {seen[name]}" if counts[name] > 1 else name)
+    return numbered
 
 
 def load_models(pairs: list[tuple[str, str | None]], device: str) -> list[DemoModel]:

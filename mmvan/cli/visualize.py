@@ -24,6 +24,7 @@ SUBJECTS = {
     "schedule": "learning rate, weight decay and momentum of every step",
     "architecture": "table of layers: shapes, parameters, FLOPs",
 }
+ENDINGS = (".png", ".jpg", ".pdf", ".svg")
 OF_IMAGES = ("cam", "attention", "erf", "features")
 
 DESCRIPTION = "Figures of a model or of a config."
@@ -40,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             add("images", nargs="+", metavar="[CHECKPOINT] IMAGE", help="weights, then images")
             add_device(sub)
             add("--limit", type=int, default=6, metavar="N", help="at most N images (%(default)s)")
-        add("--out", type=Path, help="the figure, .png .pdf or .svg (default: SUBJECT.png)")
+        add("--out", type=Path, help="the figure, .png .jpg .pdf or .svg (default: SUBJECT.png)")
         add_cfg_options(sub)
         _add_own(sub, name)
 
@@ -74,8 +75,8 @@ def _add_own(parser: argparse.ArgumentParser, subject: str) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make one figure."""
     out = args.out or Path(f"{args.subject}.png")
-    if out.suffix not in (".png", ".pdf", ".svg"):
-        raise ConfigError(f"--out {out}: expected the ending .png, .pdf or .svg")
+    if out.suffix not in ENDINGS:
+        raise ConfigError(f"--out {out}: expected an ending of {' '.join(ENDINGS)}")
     if args.subject in OF_IMAGES:
         choose_device(args.device)
         _draw_images(args, out)
@@ -111,16 +112,24 @@ def _draw_images(args: argparse.Namespace, out: Path) -> None:
 
 
 def _predictor(args: argparse.Namespace, checkpoint: str | None) -> "tuple[Predictor, str]":
+    import torch
     from mmengine.device import get_device
 
     from mmvan.inference.model import build_model, find_checkpoint, find_config
     from mmvan.inference.predict import Predictor
+    from mmvan.models.van import init_as_authors
+    from mmvan.visualization.network_input import find_backbone
 
     cfg = find_config(args.config, args.cfg_options)
     address = None
     if not getattr(args, "random", False):
         address = find_checkpoint(args.config, checkpoint)
     predictor = Predictor(build_model(cfg, address, get_device()))
+    if address is None:
+        # What a training from scratch begins with, the same each time. MMEngine's `init_weights`
+        # would log every parameter.
+        torch.manual_seed(0)
+        find_backbone(predictor.model).apply(init_as_authors)
     return predictor, f"{Path(cfg.filename).name}, weights: {address or 'random'}"
 
 

@@ -50,13 +50,23 @@ def _settings(tracker: str, work_dir: Path) -> dict[str, Any]:
     """The run is called as its work directory.
 
     MMEngine writes MLflow's runs into files, which MLflow 3 refuses, and whatever
-    MLFLOW_TRACKING_URI says; so the address is given: the user's, or a database beside the logs.
+    MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME say; so they are given: the user's, or a database
+    beside the logs. The files of a run follow it there only in an experiment that is made for them:
+    those of MLflow's own, "Default", go to the current folder. Copies of the work directory are
+    sent to a server alone.
     """
     run = work_dir.name
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{work_dir / 'mlflow.db'}"
+    mlflow: dict[str, Any] = {"run_name": run}
+    mlflow["exp_name"] = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "mmvan"
+    if address := os.environ.get("MLFLOW_TRACKING_URI"):
+        mlflow["tracking_uri"] = address
+    else:
+        mlflow["tracking_uri"] = f"sqlite:///{work_dir / 'mlflow.db'}"
+        mlflow["artifact_location"] = (work_dir / "mlflow_files").as_uri()
+        mlflow["artifact_suffix"] = ()
     settings: dict[str, dict[str, Any]] = {
         "tensorboard": {},
         "wandb": {"init_kwargs": {"name": run}},
-        "mlflow": {"run_name": run, "tracking_uri": address},
+        "mlflow": mlflow,
     }
     return settings[tracker]

@@ -248,7 +248,7 @@ class VAN(BaseModule):
     def init_weights(self) -> None:
         """Initialise as the authors' code does, then as ``init_cfg`` says."""
         if not self.is_init:
-            self.apply(_init_as_authors)
+            self.apply(init_as_authors)
         super().init_weights()
 
     def _freeze_stages(self) -> None:
@@ -289,7 +289,8 @@ def _rename_before_loading(
     rename_backbone(state_dict, prefix)
 
 
-def _init_as_authors(module: nn.Module) -> None:
+def init_as_authors(module: nn.Module) -> None:
+    """Initialise a module of the backbone as the authors' code does; for ``Module.apply``."""
     if isinstance(module, nn.Conv2d):
         fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
         nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))

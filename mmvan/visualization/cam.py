@@ -95,7 +95,7 @@ def grad_cam(
             if "does not require grad" not in str(error):
                 raise
             raise ConfigError(f"cam: the model finds nothing in {given.name}") from error
-        score = float(cam.outputs[0, label])
+        score = float(cam.outputs[0, label].detach())
     return given.crop(values), label, score
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmvan.errors import ConfigError
 from mmvan.models.van import VAN
 from mmvan.visualization.figures import new_figure, show_map
 
@@ -21,7 +22,9 @@ def effective_receptive_field(
     """How much each pixel of the input moves the centre of the output.
 
     It is the mean over the images of the gradient's magnitude, summed over the channels of the
-    input; what is differentiated is the sum over the channels of the output's central unit.
+    input; what is differentiated is the sum of the positive channels of the output's central unit,
+    as RepLKNet's script does. The sum of all is constant behind a LayerNorm without weights of its
+    own, as before training: its gradient would be rounding errors.
 
     Args:
         network: Maps (1, C, H, W) to (1, D, h, w).
@@ -35,7 +38,7 @@ def effective_receptive_field(
     for image in images:
         x = image.detach().clone().requires_grad_()
         out = network(x)
-        centre = out[:, :, out.shape[2] // 2, out.shape[3] // 2].sum()
+        centre = out[:, :, out.shape[2] // 2, out.shape[3] // 2].relu().sum()
         (gradient,) = torch.autograd.grad(centre, x)
         field = gradient.abs().sum((0, 1)).double()
         total = field if total is None else total + field
@@ -64,7 +67,17 @@ def square_of_share(field: NDArray[np.float64], share: float) -> int:
 
 
 def plot(fields: Sequence[tuple[str, NDArray[np.float64]]], note: str) -> Figure:
-    """One map per field: the common logarithm of its values relative to the largest one."""
+    """One map per field: the common logarithm of its values relative to the largest one.
+
+    Raises:
+        ConfigError: A field is zero everywhere, or not finite somewhere.
+    """
+    for name, field in fields:
+        if not 0 < field.max() < np.inf:
+            raise ConfigError(
+                f"erf: the largest gradient of {name} is {field.max():g}, expected a positive "
+                "number: these weights overflow, or give the same output for every image"
+            )
     columns = min(len(fields), 4)
     rows = -(-len(fields) // columns)
     title = "Effective receptive field of the central unit"

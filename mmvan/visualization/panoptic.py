@@ -13,10 +13,11 @@ __all__ = ["PanopticVisualizer"]
 
 @VISUALIZERS.register_module()
 class PanopticVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer for images in which the model may find no segment.
+    """mmdet's visualizer for panoptic models: draws segments alone, and images without any.
 
-    mmdet's own stops with "need at least one array to stack" at the first such image, which
-    models at the beginning of their training are sure to have. Arguments are mmdet's.
+    mmdet's own also draws the instances of the same prediction, under the segments, and stops with
+    "need at least one array to stack" at the first image without a segment, which models at the
+    beginning of their training are sure to have. Arguments are mmdet's.
     """
 
     def add_datasample(
@@ -36,13 +37,15 @@ class PanopticVisualizer(DetLocalVisualizer):
             arguments: As in mmdet.
             options: As in mmdet.
         """
-        if data_sample is not None and self._finds_nothing(data_sample):
-            data_sample = data_sample.new()
-            del data_sample.pred_panoptic_seg
+        if data_sample is not None and "pred_panoptic_seg" in data_sample:
+            data_sample = self._only_segments(data_sample)
         super().add_datasample(name, image, data_sample, *arguments, **options)
 
-    def _finds_nothing(self, data_sample: DetDataSample) -> bool:
-        if "pred_panoptic_seg" not in data_sample:
-            return False
+    def _only_segments(self, data_sample: DetDataSample) -> DetDataSample:
+        chosen = data_sample.new()
+        if "pred_instances" in chosen:
+            del chosen.pred_instances
         nothing = len(self.dataset_meta["classes"])
-        return bool((data_sample.pred_panoptic_seg.sem_seg == nothing).all())
+        if (chosen.pred_panoptic_seg.sem_seg == nothing).all():
+            del chosen.pred_panoptic_seg
+        return chosen

@@ -12,7 +12,7 @@ from mmvan.app import models
 from mmvan.app.models import HEADERS, TABS, answer, load_models
 from mmvan.app.uploads import Limits
 from mmvan.errors import CheckpointError, ConfigError, DataError
-from tests.app.small_models import SAMPLES, demo_model
+from tests.app.small_models import SAMPLES, demo_model, panoptic_model
 from tests.configs.zoo import CONFIGS
 
 
@@ -89,7 +89,23 @@ def test_a_panoptic_model_is_among_the_segmentors(monkeypatch: pytest.MonkeyPatc
             return name == "pred_panoptic_seg"
 
     names = model.meta["classes"]
-    assert model._rows(Sample(), 0.3) == [[f"{names[2]} 1", 40.0], [f"{names[1]} 2", 40.0]]
+    assert model._rows(Sample(), 0.3) == [[names[2], 40.0], [names[1], 40.0]]
+
+
+def test_a_panoptic_model_answers(file: Path) -> None:
+    model = panoptic_model()
+    assert model.tab == "Segment"
+    found = answer([model], model.name, file, 0.0, 1.0, Limits())
+    assert f", {len(found.rows)} segments; " in found.told
+    assert (found.drawn != found.image).any()
+    names = [str(row[0]) for row in found.rows]
+    assert len(set(names)) == len(names) > 1
+    assert sum(float(row[1]) for row in found.rows) <= 100.1
+
+
+def test_segments_of_one_class_are_numbered() -> None:
+    names = ["sea", "laptop", "cup", "laptop"]
+    assert models._number(names) == ["sea", "laptop 1", "cup", "laptop 2"]
 
 
 @pytest.mark.parametrize(

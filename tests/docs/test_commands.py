@@ -49,6 +49,7 @@ NOT_RUN = {
         "tools/dist_train.sh CONFIG 8 --resume",
         "python tools/prepare_dataset.py imagenet *",
         "python tools/prepare_dataset.py coco*",
+        "mmvan visualize erf configs/*",
     ),
     "needs Slurm": ("GPUS_PER_NODE=* tools/slurm_train.sh *",),
     "needs published weights": (

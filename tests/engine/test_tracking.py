@@ -15,16 +15,39 @@ def config(work_dir: Path, **visualizer: object) -> Config:
     return Config({"work_dir": str(work_dir), **({"visualizer": visualizer} if visualizer else {})})
 
 
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def test_backends_are_added_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
     own = [{"type": "LocalVisBackend"}, {"type": "TensorboardVisBackend", "a": 1}]
     cfg = config(tmp_path / "van", type="DetLocalVisualizer", vis_backends=own)
     use_trackers(cfg, ["tensorboard", "mlflow", "mlflow"])
     assert cfg.visualizer.type == "DetLocalVisualizer"
-    address = f"sqlite:///{tmp_path / 'van' / 'mlflow.db'}"
-    mlflow = {"type": "MLflowVisBackend", "run_name": "van", "tracking_uri": address}
+    mlflow = {
+        "type": "MLflowVisBackend",
+        "run_name": "van",
+        "exp_name": "mmvan",
+        "tracking_uri": f"sqlite:///{tmp_path / 'van' / 'mlflow.db'}",
+        "artifact_location": f"file://{tmp_path / 'van' / 'mlflow_files'}",
+        "artifact_suffix": (),
+    }
     assert cfg.visualizer.vis_backends == [*own, mlflow]
+
+
+def test_a_server_of_mlflow_keeps_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "pets")
+    cfg = config(tmp_path / "van")
+    use_trackers(cfg, ["mlflow"])
+    settings = {"run_name": "van", "exp_name": "pets", "tracking_uri": "http://localhost:5000"}
+    assert cfg.visualizer.vis_backends[-1] == {"type": "MLflowVisBackend", **settings}
 
 
 def test_without_a_visualizer_local_logs_stay(
@@ -75,8 +98,12 @@ def test_mlflow_gets_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     use_trackers(cfg, ["mlflow"])
     log_one_value(cfg, tmp_path / "van", "mlflow")
     client = mlflow.MlflowClient(cfg.visualizer.vis_backends[-1].tracking_uri)
-    (run,) = client.search_runs([client.get_experiment_by_name("Default").experiment_id])
-    assert run.info.run_name == "van"
+    (run,) = client.search_runs([client.get_experiment_by_name("mmvan").experiment_id])
+    assert (run.info.run_name, run.info.status) == ("van", "FINISHED")
+    assert run.data.params["work_dir"] == str(tmp_path / "van")
     assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")] == [
         (3, 0.5)
     ]
+    files = tmp_path / "van" / "mlflow_files" / run.info.run_id / "artifacts"
+    assert [path.name for path in files.iterdir()] == ["config.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["van"]

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\(([^)\s#]+)")
 IMAGES = (".jpg", ".png", ".svg")
-LANGUAGES = {".cff": "yaml", ".py": "python", ".toml": "toml", ".yml": "yaml"}
+LANGUAGES = {".cff": "yaml", ".ipynb": "json", ".py": "python", ".toml": "toml", ".yml": "yaml"}
 # A public name in docs/api.md: its heading, and the sentence that readers of the plain file get.
 NAME = re.compile(r"^### `([\w.]+)`\n\n(?:.+\n)+", re.MULTILINE)
 ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code>)")
