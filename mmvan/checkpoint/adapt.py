@@ -6,6 +6,7 @@ itself loads, wholly or not at all.
 """
 
 from collections.abc import Mapping, MutableMapping
+from logging import WARNING
 from typing import Any
 
 import torch
@@ -35,6 +36,15 @@ def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
             looked for.
     """
     inside = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+    if prefix and not inside:  # Whether that is an error, only who loads knows.
+        print_log(
+            f"nothing of the VAN backbone {prefix.removesuffix('.')!r} is in what is loaded. A "
+            "whole model in another layout (the authors', transformers') is fitted to this one by "
+            "default_hooks = dict(adapt_checkpoint=dict(type='mmvan.AdaptCheckpointHook')) in the "
+            "config",
+            logger="current",
+            level=WARNING,
+        )
     layout = likeliest_layout(inside)
     if layout is None or layout is MMVAN:
         return

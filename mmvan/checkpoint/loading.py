@@ -11,6 +11,7 @@ from mmvan.checkpoint.recognise import listing
 from mmvan.checkpoint.schemes import read_address
 from mmvan.checkpoint.trust import trusting_pickles
 from mmvan.checkpoint.whole_model import adapt_whole_state_dict, find_gaps
+from mmvan.checkpoint.wrappers import copy_state_dict
 from mmvan.errors import CheckpointError
 
 
@@ -34,7 +35,7 @@ def load_model(
     """
     with trusting_pickles(unsafe):
         checkpoint = read_address(address)
-    state_dict = dict(weights_in(checkpoint))
+    state_dict = copy_state_dict(weights_in(checkpoint))
     try:
         problems = misfits(model, state_dict)
     except CheckpointError as error:

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmvan.checkpoint.loading import misfits
-from mmvan.checkpoint.wrappers import state_dict_of
+from mmvan.checkpoint.wrappers import copy_state_dict, state_dict_of
 from mmvan.errors import CheckpointError
 from mmvan.models.van import VAN
 from mmvan.registry import HOOKS
@@ -41,7 +41,7 @@ class AdaptCheckpointHook(Hook):
         model = _unwrapped(runner.model)
         if not any(isinstance(module, VAN) for module in model.modules()):
             return
-        state_dict = dict(state_dict_of(checkpoint))
+        state_dict = copy_state_dict(state_dict_of(checkpoint))
         self._problems = misfits(model, state_dict)
         checkpoint["state_dict"] = state_dict
 

@@ -173,7 +173,7 @@ def _log_into_the_same(log: logging.Logger) -> None:
     """Let what mmvan's parts say, such as which operators run, appear in the run's log."""
     own = logging.getLogger("mmvan")
     own.setLevel(logging.INFO)
-    own.handlers = log.handlers
+    own.handlers = list(log.handlers)
 
 
 def _backend(processes: Processes, device: str) -> str:
