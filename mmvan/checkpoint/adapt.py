@@ -13,7 +13,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmvan.checkpoint.layouts import MMVAN
+from mmvan.checkpoint.layouts import LAYOUTS, MMVAN
 from mmvan.checkpoint.recognise import (
     Found,
     describe_arch,
@@ -23,6 +23,8 @@ from mmvan.checkpoint.recognise import (
     require_backbone,
 )
 from mmvan.errors import CheckpointError
+
+_FOREIGN = tuple(start for layout in LAYOUTS if layout is not MMVAN for start in layout.starts)
 
 
 def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
@@ -36,6 +38,7 @@ def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
             looked for.
     """
     inside = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+    foreign = [key for key in inside if key.startswith(_FOREIGN)]
     if prefix and not inside:  # Whether that is an error, only who loads knows.
         print_log(
             f"nothing of the VAN backbone {prefix.removesuffix('.')!r} is in what is loaded. A "
@@ -45,12 +48,12 @@ def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
             logger="current",
             level=WARNING,
         )
-    layout = likeliest_layout(inside)
+    layout = likeliest_layout(inside) if foreign else None
     if layout is None or layout is MMVAN:
         return
     names = {
         key: own
-        for key in inside
+        for key in foreign
         if (own := layout.own_key(key)) is not None and prefix + own not in state_dict
     }
     for key, own in names.items():
