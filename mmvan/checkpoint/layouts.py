@@ -86,7 +86,7 @@ class Layout:
 
     def own_key(self, key: str) -> str | None:
         """Our name for a key in this layout; None for a key that is not a backbone's."""
-        return _own_key(self, key)
+        return own_key(self, key)
 
     def place(self, key: str) -> Place | None:
         """Where a key in this layout belongs; None for a key that is not a backbone's."""
@@ -148,7 +148,8 @@ class Layout:
 
 # A name is looked at several times while a file is recognised and renamed.
 @lru_cache(maxsize=2**14)
-def _own_key(layout: Layout, key: str) -> str | None:
+def own_key(layout: Layout, key: str) -> str | None:
+    """As :meth:`Layout.own_key`."""
     place = layout.place(key)
     return None if place is None else MMVAN._name(place)
 
