@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmvan.checkpoint.loading import misfits
 from mmvan.checkpoint.wrappers import copy_state_dict, state_dict_of
@@ -41,6 +42,8 @@ class AdaptCheckpointHook(Hook):
         model = _unwrapped(runner.model)
         if not any(isinstance(module, VAN) for module in model.modules()):
             return
+        if any(isinstance(module, FullyShardedDataParallel) for module in runner.model.modules()):
+            return  # A shard has other tensors than the file; PyTorch fits and judges them.
         state_dict = copy_state_dict(state_dict_of(checkpoint))
         self._problems = misfits(model, state_dict)
         checkpoint["state_dict"] = state_dict
