@@ -24,8 +24,6 @@ from mmvan.checkpoint.recognise import (
 )
 from mmvan.errors import CheckpointError
 
-_FOREIGN = tuple(start for layout in LAYOUTS if layout is not MMVAN for start in layout.starts)
-
 
 def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
     """Rename the backbone's tensors from the layout that they are in to ours, in place.
@@ -38,7 +36,8 @@ def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
             looked for.
     """
     inside = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
-    foreign = [key for key in inside if key.startswith(_FOREIGN)]
+    starts = tuple(start for other in LAYOUTS if other is not MMVAN for start in other.starts)
+    foreign = [key for key in inside if key.startswith(starts)]
     if prefix and not inside:  # Whether that is an error, only who loads knows.
         print_log(
             f"nothing of the VAN backbone {prefix.removesuffix('.')!r} is in what is loaded. A "

@@ -233,4 +233,5 @@ HUGGINGFACE = Layout(
     idle=("layernorm",),
 )
 
-LAYOUTS: tuple[Layout, ...] = (MMVAN, OFFICIAL, MMSEG, MMPRETRAIN, HUGGINGFACE)
+# Another one is known everywhere once it is appended.
+LAYOUTS: list[Layout] = [MMVAN, OFFICIAL, MMSEG, MMPRETRAIN, HUGGINGFACE]

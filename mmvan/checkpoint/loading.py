@@ -14,6 +14,12 @@ from mmvan.checkpoint.whole_model import adapt_whole_state_dict, find_gaps
 from mmvan.checkpoint.wrappers import copy_state_dict
 from mmvan.errors import CheckpointError
 
+_CLASSES = "made for another number of classes: "
+_OTHER_CLASSES = (
+    " The number of classes is num_classes of the head: get_model(..., head=dict(num_classes=N)), "
+    "or --cfg-options model.head.num_classes=N, for a classifier."
+)
+
 
 def load_model(
     model: nn.Module, address: str, name: str, *, unsafe: bool = False
@@ -41,10 +47,11 @@ def load_model(
     except CheckpointError as error:
         raise CheckpointError(f"{address} does not fit {name}: {error}") from error
     if problems:
+        classes = _OTHER_CLASSES if problems[0].startswith(_CLASSES) else ""
         raise CheckpointError(
             f"{address} does not fit {name}: {'; '.join(problems)}; nothing was loaded.\nA file of "
             "the backbone alone goes into the backbone: init_cfg=dict(type='Pretrained', "
-            "checkpoint=...) in a config."
+            f"checkpoint=...) in a config.{classes}"
         )
     model.load_state_dict(state_dict, strict=False)
     return checkpoint
@@ -76,7 +83,7 @@ def misfits(model: nn.Module, state_dict: dict[str, Any]) -> list[str]:
     if unused:
         print_log(f"not used by this model: {listing(unused)}", logger="current")
     problems = {
-        "made for another number of classes: ": kept,
+        _CLASSES: kept,
         "not in the file: ": missing,
         "of another shape: ": wrong,
     }

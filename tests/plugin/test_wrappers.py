@@ -351,7 +351,7 @@ def test_fsdp2() -> None:
 
 @pytest.mark.parametrize("targets", (["pw_conv"], ["proj_1", "fc1", "fc2"], ["dw_conv"]))
 def test_peft(targets: list[str]) -> None:
-    peft = pytest.importorskip("peft", reason="pip install -e .[dev] has it")
+    peft = pytest.importorskip("peft", reason="the extra `dev` has it")
     options = peft.LoraConfig(r=2, target_modules=targets, init_lora_weights=False)
     model = peft.get_peft_model(build("ours"), options)
     assert not torch.equal(model(images()), build("ours")(images()))
