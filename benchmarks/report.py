@@ -26,9 +26,9 @@ the networks that a user would take instead. This page is made from the CSV file
     python benchmarks/run.py report   # writes this page and the images
 
 Instead of `all`, `run.py` takes one of `ops`, `inference`, `breakdown`, `training`, `memory`,
-`startup`, `scaling` and `data_loading`. `--only 'folded*'` measures some forms; `--repeats`,
-`--threads` and `--device {{auto,cpu,cuda}}` do what they say. On a GPU it measures AMP bfloat16 and
-writes `*_cuda.csv` beside the others. Run it on otherwise idle cores.
+`startup`, `loading`, `scaling` and `data_loading`. `--only 'folded*'` measures some forms;
+`--repeats`, `--threads` and `--device {{auto,cpu,cuda}}` do what they say. On a GPU it measures AMP
+bfloat16 and writes `*_cuda.csv` beside the others. Run it on otherwise idle cores.
 
 The forms of a case take turns in one process, with the same weights, images and number of threads.
 Times are medians with the 20th and 80th percentile; *ratio* is the time of the first form over that
@@ -188,6 +188,14 @@ def _startup(table: Table) -> str:
     )
 
 
+def _loading(table: Table) -> str:
+    return _per_case(
+        table.rows,
+        ("form", "what", "ms of CPU time (p20 to p80)", "ratio"),
+        lambda row: (row.form, row.metric, _range(row), _ratio(row)),
+    )
+
+
 def _scaling(table: Table) -> str:
     """Forms as rows, sizes as columns."""
     sizes = sorted({row.size for row in table.rows})
@@ -285,6 +293,7 @@ SECTIONS = {
     "training": ("Training step", _networks),
     "memory": ("Training memory", _memory),
     "startup": ("Start", _startup),
+    "loading": ("Building and loading", _loading),
     "scaling": ("Size of the image", _scaling),
     "ops": ("Operators", _ops),
     "data_loading": ("Data loading", _data_loading),

@@ -26,7 +26,7 @@ from mmvan.errors import ConfigError
 HERE = Path(__file__).resolve().parent
 SUITES = (
     *("ops", "inference", "breakdown", "training"),
-    *("memory", "startup", "scaling", "data_loading"),
+    *("memory", "startup", "loading", "scaling", "data_loading"),
 )
 CPU_ALONE = ("breakdown",)
 

@@ -6,11 +6,13 @@ MMEngine imports this module by itself when a config names a type with the scope
 
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
@@ -25,6 +27,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope="mmvan",
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=["mmvan.engine.layer_decay"],
+)
+FUNCTIONS = Registry(
+    "function", scope="mmvan", parent=MMENGINE_FUNCTIONS, locations=["mmvan.engine.sharding"]
+)
+STRATEGIES = Registry(
+    "strategy", scope="mmvan", parent=MMENGINE_STRATEGIES, locations=["mmvan.engine.sharding"]
 )
 DATASETS = Registry(
     "dataset", scope="mmvan", parent=MMENGINE_DATASETS, locations=["mmvan.data.tolerant"]

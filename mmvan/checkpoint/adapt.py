@@ -6,13 +6,14 @@ itself loads, wholly or not at all.
 """
 
 from collections.abc import Mapping, MutableMapping
+from logging import WARNING
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmvan.checkpoint.layouts import MMVAN
+from mmvan.checkpoint.layouts import LAYOUTS, MMVAN
 from mmvan.checkpoint.recognise import (
     Found,
     describe_arch,
@@ -35,12 +36,23 @@ def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
             looked for.
     """
     inside = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
-    layout = likeliest_layout(inside)
+    starts = tuple(start for other in LAYOUTS if other is not MMVAN for start in other.starts)
+    foreign = [key for key in inside if key.startswith(starts)]
+    if prefix and not inside:  # Whether that is an error, only who loads knows.
+        print_log(
+            f"nothing of the VAN backbone {prefix.removesuffix('.')!r} is in what is loaded. A "
+            "whole model in another layout (the authors', transformers') is fitted to this one by "
+            "default_hooks = dict(adapt_checkpoint=dict(type='mmvan.AdaptCheckpointHook')) in the "
+            "config",
+            logger="current",
+            level=WARNING,
+        )
+    layout = likeliest_layout(inside) if foreign else None
     if layout is None or layout is MMVAN:
         return
     names = {
         key: own
-        for key in inside
+        for key in foreign
         if (own := layout.own_key(key)) is not None and prefix + own not in state_dict
     }
     for key, own in names.items():

@@ -15,7 +15,6 @@ from mmvan.checkpoint.shapes import backbone_shapes
 from mmvan.checkpoint.whole_model import move, outer_prefix
 from mmvan.errors import CheckpointError
 
-_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 _LEAVES = ("weight", "bias")
 _OWN = MMVAN.prefix
 
@@ -91,9 +90,10 @@ def convert_state_dict(
 
 
 def _layout(name: str) -> Layout:
-    if name not in _BY_NAME:
-        raise CheckpointError(f"unknown layout {name!r}: choose from {', '.join(_BY_NAME)}")
-    return _BY_NAME[name]
+    by_name = {layout.name: layout for layout in LAYOUTS}
+    if name not in by_name:
+        raise CheckpointError(f"unknown layout {name!r}: choose from {', '.join(by_name)}")
+    return by_name[name]
 
 
 def _own_backbone(layout: Layout, moved: Mapping[str, Any]) -> tuple[dict[str, Tensor], Arch]:

@@ -17,6 +17,8 @@ from mmvan.errors import CheckpointError
 
 # OpenMMLab's and PyTorch's convention: the first digits of the SHA-256 end the name.
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
+# mmdetection's and mmsegmentation's first files end in the day on which they were published.
+_DAY = re.compile(r"20[0-4]\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 
 def fetch(address: str) -> Path:
@@ -36,15 +38,20 @@ def fetch(address: str) -> Path:
             in its name. Nothing is left in the cache then.
     """
     directory = Path(torch.hub.get_dir(), "checkpoints")
-    directory.mkdir(parents=True, exist_ok=True)
     file = directory / Path(unquote(urlparse(address).path)).name
-    with FileLock(f"{file}.lock"):
-        if file.is_file():
-            fault = _fault(file)
-            if fault is None:
-                return file
-            print_log(f"{file} is fetched again: {fault}", logger="current")
-        _download(address, file)
+    # Before anything is written: the cache may be read-only, and what has its name there is whole.
+    if file.is_file() and _fault(file) is None:
+        return file
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):
+            fault = _fault(file) if file.is_file() else ""
+            if fault:
+                print_log(f"{file} is fetched again: {fault}", logger="current")
+            if fault is not None:
+                _download(address, file)
+    except OSError as error:
+        raise CheckpointError(f"{address} cannot be kept in {directory}: {error}") from error
     return file
 
 
@@ -80,10 +87,11 @@ def wrong_hash(file: Path, name: str) -> str | None:
         name: Its published name.
 
     Returns:
-        str | None: What is wrong; None if the hash is right or the name has none.
+        str | None: What is wrong; None if the hash is right or the name has none. Eight digits that
+        are a day are none.
     """
     stated = _HASH.search(name)
-    if stated is None:
+    if stated is None or _DAY.fullmatch(stated[1]):
         return None
     digest = sha256_of(file)
     if digest.startswith(stated[1]):

@@ -7,7 +7,7 @@ name to the tensor, so that a translation loses nothing in either direction.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 PARTS = ("embed.proj", "embed.norm", "norm")
@@ -26,7 +26,8 @@ INNER = (
     "layer_scale_2",
 )
 _NUMBER = re.compile(r"\\\{([sij])\\\}")
-_LEAF = r"(?P<leaf>\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
+_LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_LEAF = rf"(?P<leaf>\.(?:{'|'.join(_LEAVES)}))?"
 
 
 class Place(NamedTuple):
@@ -85,22 +86,18 @@ class Layout:
 
     def own_key(self, key: str) -> str | None:
         """Our name for a key in this layout; None for a key that is not a backbone's."""
-        place = self.place(key)
-        return None if place is None else MMVAN._name(place)
+        return own_key(self, key)
 
     def place(self, key: str) -> Place | None:
         """Where a key in this layout belongs; None for a key that is not a backbone's."""
-        for part, pattern in self._patterns.items():
+        match = self._block_pattern.match(key)
+        if match is not None:
+            found = self._inner_names.get(key[match.end() :])
+            return found and Place(self._stage(match), int(match["j"]), *found)
+        for part, pattern in self._part_patterns.items():
             match = pattern.fullmatch(key)
-            if match is None:
-                continue
-            leaf = match["leaf"] or ""
-            if part:
-                return Place(self._stage(match), None, part, leaf)
-            own = {self.inner.get(name, name): name for name in INNER}
-            for inner, rest in ((match["inner"] + leaf, ""), (match["inner"], leaf)):
-                if inner in own:
-                    return Place(self._stage(match), int(match["j"]), own[inner], rest)
+            if match is not None:
+                return Place(self._stage(match), None, part, match["leaf"] or "")
         return None
 
     def stage_of(self, key: str) -> int | None:
@@ -117,23 +114,44 @@ class Layout:
         return self.key("stages.0.embed.proj.weight")
 
     @cached_property
-    def _patterns(self) -> dict[str, re.Pattern[str]]:
-        """By part; the pattern of what is inside a block has no part."""
-        templates = {part: _pattern(name) for part, name in self.parts.items()}
-        templates[""] = _pattern(self.block) + r"\.(?P<inner>.+?)"
-        return {part: re.compile(template + _LEAF) for part, template in templates.items()}
+    def starts(self) -> tuple[str, ...]:
+        """What the names of its tensors begin with."""
+        return tuple({name.partition("{")[0] for name in (*self.parts.values(), self.block)})
+
+    @cached_property
+    def _part_patterns(self) -> dict[str, re.Pattern[str]]:
+        return {part: re.compile(_pattern(name) + _LEAF) for part, name in self.parts.items()}
+
+    @cached_property
+    def _block_pattern(self) -> re.Pattern[str]:
+        return re.compile(_pattern(self.block) + r"\.")
+
+    @cached_property
+    def _inner_names(self) -> dict[str, tuple[str, str]]:
+        """Our part and leaf of everything that can follow the name of a block."""
+        leaves = ("", *(f".{leaf}" for leaf in _LEAVES))
+        return {
+            self.inner.get(name, name) + leaf: (name, leaf) for name in INNER for leaf in leaves
+        }
 
     def _name(self, place: Place) -> str:
-        numbers = {"s": place.stage, "i": place.stage + 1, "j": place.block}
-        if place.block is None:
-            return self.parts[place.part].format(**numbers) + place.leaf
-        inner = self.inner.get(place.part, place.part)
-        return f"{self.block.format(**numbers)}.{inner}{place.leaf}"
+        stage, block, part, leaf = place
+        template = self.block if block is not None else self.parts[part]
+        name = template.format(s=stage, i=stage + 1, j=block)
+        return f"{name}{leaf}" if block is None else f"{name}.{self.inner.get(part, part)}{leaf}"
 
     @staticmethod
     def _stage(match: re.Match[str]) -> int:
         groups = match.groupdict()
         return int(groups["s"]) if "s" in groups else int(groups["i"]) - 1
+
+
+# A name is looked at several times while a file is recognised and renamed.
+@lru_cache(maxsize=2**14)
+def own_key(layout: Layout, key: str) -> str | None:
+    """As :meth:`Layout.own_key`."""
+    place = layout.place(key)
+    return None if place is None else MMVAN._name(place)
 
 
 def _pattern(template: str) -> str:
@@ -215,4 +233,5 @@ HUGGINGFACE = Layout(
     idle=("layernorm",),
 )
 
-LAYOUTS: tuple[Layout, ...] = (MMVAN, OFFICIAL, MMSEG, MMPRETRAIN, HUGGINGFACE)
+# Another one is known everywhere once it is appended.
+LAYOUTS: list[Layout] = [MMVAN, OFFICIAL, MMSEG, MMPRETRAIN, HUGGINGFACE]

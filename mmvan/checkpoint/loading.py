@@ -11,7 +11,14 @@ from mmvan.checkpoint.recognise import listing
 from mmvan.checkpoint.schemes import read_address
 from mmvan.checkpoint.trust import trusting_pickles
 from mmvan.checkpoint.whole_model import adapt_whole_state_dict, find_gaps
+from mmvan.checkpoint.wrappers import copy_state_dict
 from mmvan.errors import CheckpointError
+
+_CLASSES = "made for another number of classes: "
+_OTHER_CLASSES = (
+    " The number of classes is num_classes of the head: get_model(..., head=dict(num_classes=N)), "
+    "or --cfg-options model.head.num_classes=N, for a classifier."
+)
 
 
 def load_model(
@@ -34,16 +41,17 @@ def load_model(
     """
     with trusting_pickles(unsafe):
         checkpoint = read_address(address)
-    state_dict = dict(weights_in(checkpoint))
+    state_dict = copy_state_dict(weights_in(checkpoint))
     try:
         problems = misfits(model, state_dict)
     except CheckpointError as error:
         raise CheckpointError(f"{address} does not fit {name}: {error}") from error
     if problems:
+        classes = _OTHER_CLASSES if problems[0].startswith(_CLASSES) else ""
         raise CheckpointError(
             f"{address} does not fit {name}: {'; '.join(problems)}; nothing was loaded.\nA file of "
             "the backbone alone goes into the backbone: init_cfg=dict(type='Pretrained', "
-            "checkpoint=...) in a config."
+            f"checkpoint=...) in a config.{classes}"
         )
     model.load_state_dict(state_dict, strict=False)
     return checkpoint
@@ -75,7 +83,7 @@ def misfits(model: nn.Module, state_dict: dict[str, Any]) -> list[str]:
     if unused:
         print_log(f"not used by this model: {listing(unused)}", logger="current")
     problems = {
-        "made for another number of classes: ": kept,
+        _CLASSES: kept,
         "not in the file: ": missing,
         "of another shape: ": wrong,
     }

@@ -52,14 +52,15 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         checkpoint = _read_safetensors(file)
     else:
         checkpoint = _read_torch(file, map_location)
-    if not isinstance(checkpoint, Mapping):
+    if not isinstance(checkpoint, dict):
         raise CheckpointError(
             f"checkpoint {file} holds a {type(checkpoint).__name__}; expected a state dict"
         )
     _check_declared_size(file, checkpoint)
     state_dict = state_dict_of(checkpoint)
-    wrapped = {} if state_dict is checkpoint else {"state_dict": state_dict}
-    return {**checkpoint, **wrapped}
+    if state_dict is checkpoint:  # As it is: PyTorch's own have versions in an attribute.
+        return checkpoint
+    return {**checkpoint, "state_dict": state_dict}
 
 
 def weights_in(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -50,9 +50,14 @@ def find_backbone(keys: Iterable[str], prefix: str = "") -> Found | None:
 def likeliest_layout(keys: Iterable[str]) -> Layout | None:
     """The layout that has most of the keys, without any prefix; None if none has one."""
     keys = list(keys)
-    hits = {layout: _hits(Found(layout, ""), keys) for layout in LAYOUTS}
-    likeliest = max(LAYOUTS, key=hits.__getitem__)
-    return likeliest if hits[likeliest] else None
+    likeliest, most = None, 0
+    for layout in LAYOUTS:
+        hits = _hits(Found(layout, ""), keys)
+        if hits > most:
+            likeliest, most = layout, hits
+        if hits == len(keys):
+            break
+    return likeliest
 
 
 def _hits(found: Found, keys: list[str]) -> int:

@@ -3,7 +3,7 @@
 MMEngine takes its loader from a table by the beginning of an address. Importing mmvan adds an entry
 for the Hugging Face Hub. MMEngine's own entries for files and the web, some of which unpickle
 whatever they are given, are replaced only where :func:`use_safe_loaders` is called, as mmvan's
-command lines do.
+command lines do, or :mod:`mmvan.checkpoint.safe` is imported.
 """
 
 import re
@@ -115,11 +115,10 @@ def _download(repo: str, name: str, revision: str | None) -> Path | None:
 
 
 def _verified(address: str, file: Path) -> Path:
-    """Large files are stored under their SHA-256."""
+    """Large files are stored under their SHA-256; the cache is not ours to change."""
     stored = file.resolve()
     if _SHA256.fullmatch(stored.name) and sha256_of(stored) != stored.name:
-        stored.unlink()
         raise CheckpointError(
-            f"{address}: the file in the cache was damaged and has been removed; load it again"
+            f"{address}: the file in the cache is damaged. Remove {stored} and load it again"
         )
     return file

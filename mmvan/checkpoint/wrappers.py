@@ -1,5 +1,6 @@
 """The state dict inside what a checkpoint file holds."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,14 @@ WRAPPERS = (
     *("state_dict", "model", "model_state_dict", "module", "net", "weights", "params"),
     *("state_dict_ema", "model_ema", "params_ema"),
 )
+
+
+def copy_state_dict(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy to be changed, with the versions of modules that PyTorch keeps beside the tensors."""
+    copied = OrderedDict(state_dict)
+    if hasattr(state_dict, "_metadata"):
+        copied._metadata = state_dict._metadata  # type: ignore[attr-defined]
+    return copied
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

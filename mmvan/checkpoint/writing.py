@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -79,9 +80,18 @@ def put_in_place(part: Path, file: Path) -> None:
         part: The file under a temporary name, on the disk of ``file``.
         file: Its name; what is there is replaced.
     """
-    umask = os.umask(0)
-    os.umask(umask)
-    part.chmod(0o666 & ~umask)  # mkstemp's own mode is for its owner alone.
+    part.chmod(_usual_mode(part))  # mkstemp's own mode is for its owner alone.
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
     part.replace(file)
+
+
+def _usual_mode(beside: Path) -> int:
+    """The mode that a new file gets; reading the process's umask would change it for a moment."""
+    probe = beside.with_name(f"{beside.name}.mode")
+    handle = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        probe.unlink()

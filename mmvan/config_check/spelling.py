@@ -25,6 +25,7 @@ _OTHER_KEYS = (
     "efficient_conv_bn_eval",
     "find_unused_parameters",
     "runner_type",
+    "strategy",
     "sync_bn",
     "tta_model",
     "tta_pipeline",

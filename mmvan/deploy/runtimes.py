@@ -1,6 +1,5 @@
 """Running exported files, each with its own runtime, told from the file's ending."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,13 +144,14 @@ def _open_torch_export(file: Path, threads: int | None, provider: Provider) -> R
 
 
 def _torch_call(module: Any, threads: int | None) -> Callable[[Array], list[Array]]:
-    torch.set_num_threads(
-        threads or int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))
-    )
-
     def call(images: Array) -> list[Array]:
-        with torch.inference_mode():
-            return [output.numpy() for output in module(torch.from_numpy(images))]
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        try:
+            with torch.inference_mode():
+                return [output.numpy() for output in module(torch.from_numpy(images))]
+        finally:
+            torch.set_num_threads(before)
 
     return call
 

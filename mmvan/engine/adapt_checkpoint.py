@@ -7,9 +7,10 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmvan.checkpoint.loading import misfits
-from mmvan.checkpoint.wrappers import state_dict_of
+from mmvan.checkpoint.wrappers import copy_state_dict, state_dict_of
 from mmvan.errors import CheckpointError
 from mmvan.models.van import VAN
 from mmvan.registry import HOOKS
@@ -41,7 +42,9 @@ class AdaptCheckpointHook(Hook):
         model = _unwrapped(runner.model)
         if not any(isinstance(module, VAN) for module in model.modules()):
             return
-        state_dict = dict(state_dict_of(checkpoint))
+        if any(isinstance(module, FullyShardedDataParallel) for module in runner.model.modules()):
+            return  # A shard has other tensors than the file; PyTorch fits and judges them.
+        state_dict = copy_state_dict(state_dict_of(checkpoint))
         self._problems = misfits(model, state_dict)
         checkpoint["state_dict"] = state_dict
 

@@ -21,6 +21,7 @@ from mmvan.engine.processes import (
     use_cpu_data_parallel,
     use_plain_batch_norm,
 )
+from mmvan.engine.sharding import fit_to_flexible_runner
 from mmvan.errors import ConfigError
 from mmvan.type_name import type_name
 
@@ -120,6 +121,7 @@ def prepare(
     if converted:
         processes.announce(f"SyncBN needs several GPU processes: {converted} settings became BN")
     processes.announce(start_line(cfg, processes, device, training=training))
+    fit_to_flexible_runner(cfg, on_cpu=on_cpu)
     if training:
         divide_base_batch(cfg, batch_of(cfg, processes).accumulation)
     if on_cpu and processes.distributed:
@@ -173,7 +175,7 @@ def _log_into_the_same(log: logging.Logger) -> None:
     """Let what mmvan's parts say, such as which operators run, appear in the run's log."""
     own = logging.getLogger("mmvan")
     own.setLevel(logging.INFO)
-    own.handlers = log.handlers
+    own.handlers = list(log.handlers)
 
 
 def _backend(processes: Processes, device: str) -> str:

@@ -11,9 +11,9 @@ figures of other tables agree with. Its rules per layer, one FLOP being one mult
   interpolation, and SyncBN: nothing.
 
 The rules are mmcv's own. What mmcv's function cannot do is added here: it looks rules up by exact
-type and would pass over this package's ``DepthwiseConv2d`` and ``LayerNorm2d``, and it runs the
-whole model, where a two-stage detector selects boxes by value. Layers cost what their shapes say,
-so everything runs on the meta device, without memory or arithmetic.
+type and would pass over this package's ``LayerNorm2d``, and it runs the whole model, where a
+two-stage detector selects boxes by value. Layers cost what their shapes say, so everything runs on
+the meta device, without memory or arithmetic.
 """
 
 import warnings

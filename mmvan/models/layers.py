@@ -15,15 +15,17 @@ from torch import Tensor, nn
 from mmvan.errors import ModelError
 from mmvan.models.checkpointing import checkpoint_region
 from mmvan.ops import (
-    DepthwiseConv2d,
     depthwise_gelu,
     kernels_are_fused,
     large_kernel_attention,
+    make_depthwise_conv,
+    run_conv,
 )
-from mmvan.ops.observers import in_channels_last
+from mmvan.ops.observers import in_channels_last, is_depthwise, is_pointwise
 
 Gate = Literal["mul", "add", "none"]
 GATES: tuple[Gate, ...] = ("mul", "add", "none")
+_CONVS = ("dw_conv", "dw_d_conv", "pw_conv")  # In the order in which they run.
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -83,23 +85,23 @@ class LargeKernelAttention(nn.Module):
         if not (dw_conv or dw_d_conv or pw_conv):
             raise ModelError("lka_cfg leaves no convolution: keep dw_conv, dw_d_conv or pw_conv")
         if dw_conv:
-            self.dw_conv = DepthwiseConv2d(channels, 2 * dilation - 1)
+            self.dw_conv = make_depthwise_conv(channels, 2 * dilation - 1)
         if dw_d_conv:
-            self.dw_d_conv = DepthwiseConv2d(channels, -(-kernel_size // dilation), dilation)
+            self.dw_d_conv = make_depthwise_conv(channels, -(-kernel_size // dilation), dilation)
         if pw_conv:
             self.pw_conv = nn.Conv2d(channels, channels, 1)
         self.gate = gate
         self.sigmoid = sigmoid
-        as_published = dw_conv and dw_d_conv and pw_conv and gate == "mul" and not sigmoid
-        self.fusable = as_published and -(-kernel_size // dilation) % 2 == 1
+        self.fusable = dw_conv and dw_d_conv and pw_conv and gate == "mul" and not sigmoid
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        if self.fusable and kernels_are_fused(x, *self.children()):
+        convs = [conv for name in _CONVS if (conv := getattr(self, name, None)) is not None]
+        if self.fusable and kernels_are_fused(x, *convs) and _are_one_kernel(*convs):
             return self._in_one_call(x)
         attn = x
-        for conv in self.children():
-            attn = conv(attn)
+        for conv in convs:
+            attn = run_conv(conv, attn)
         if self.sigmoid:
             attn = attn.sigmoid()
         if self.gate == "none":
@@ -112,6 +114,13 @@ class LargeKernelAttention(nn.Module):
         return large_kernel_attention(
             x, dw.weight, dw.bias, dw_d.weight, dw_d.bias, pw.weight, pw.bias, dw_d.dilation[0]
         )
+
+
+def _are_one_kernel(*convs: nn.Module) -> bool:
+    if len(convs) != len(_CONVS):
+        return False
+    dw, dw_d, pw = convs
+    return is_depthwise(dw, dilation=1) and is_depthwise(dw_d) and is_pointwise(pw)
 
 
 class Attention(nn.Module):
@@ -168,7 +177,7 @@ class FeedForward(nn.Module):
     ) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
-        self.dw_conv = DepthwiseConv2d(hidden_channels, 3)
+        self.dw_conv = make_depthwise_conv(hidden_channels, 3)
         self.act = build_activation_layer(act_cfg)
         self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
         self.drop = nn.Dropout(drop_rate)
@@ -186,12 +195,12 @@ class FeedForward(nn.Module):
         return self.fc2(self.drop(activate(self.dw_conv, self.act, hidden)))
 
 
-def activate(conv: DepthwiseConv2d, act: nn.Module, x: Tensor) -> Tensor:
+def activate(conv: nn.Module, act: nn.Module, x: Tensor) -> Tensor:
     """``act(conv(x))``, past the modules where that is one kernel."""
-    exact_gelu = isinstance(act, nn.GELU) and act.approximate == "none"
-    if exact_gelu and conv.bias is not None and kernels_are_fused(x, conv, act):
+    fused = isinstance(act, nn.GELU) and kernels_are_fused(x, conv, act)
+    if fused and is_depthwise(conv, dilation=1) and conv.bias is not None:
         return depthwise_gelu(x, conv.weight, conv.bias)
-    return act(conv(x))
+    return act(run_conv(conv, x))
 
 
 class Block(nn.Module):
@@ -228,9 +237,17 @@ class Block(nn.Module):
         self.norm2 = build_norm_layer(norm_cfg, channels)[1]
         self.ffn = FeedForward(channels, channels * ffn_ratio, act_cfg, drop_rate, lean)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-        scale = torch.full((channels,), layer_scale_init_value) if layer_scale_init_value else None
-        self.layer_scale_1 = None if scale is None else nn.Parameter(scale)
-        self.layer_scale_2 = None if scale is None else nn.Parameter(scale.clone())
+        self.layer_scale_init_value = layer_scale_init_value or 0.0
+        scaled = bool(layer_scale_init_value)
+        self.layer_scale_1 = nn.Parameter(torch.empty(channels)) if scaled else None
+        self.layer_scale_2 = nn.Parameter(torch.empty(channels)) if scaled else None
+        self.reset_layer_scales()
+
+    def reset_layer_scales(self) -> None:
+        """Give LayerScale its first value."""
+        for scale in (self.layer_scale_1, self.layer_scale_2):
+            if scale is not None:
+                nn.init.constant_(scale, self.layer_scale_init_value)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""

@@ -23,6 +23,9 @@ from mmvan.ops.choice import prefers_channels_last
 from mmvan.ops.observers import is_recorded, is_transformed
 from mmvan.registry import MODELS
 
+# What has parameters or statistics beside the convolutions, and holds nothing after ``to_empty``.
+_PLAIN = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.PReLU)
+
 
 class PatchEmbed(nn.Module):
     """Strided overlapping convolution and normalisation at the head of a stage.
@@ -246,7 +249,7 @@ class VAN(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Initialise as the authors' code does, then as ``init_cfg`` says."""
+        """Initialise every tensor as the authors' code does, then as ``init_cfg`` says."""
         if not self.is_init:
             self.apply(init_as_authors)
         super().init_weights()
@@ -293,9 +296,18 @@ def init_as_authors(module: nn.Module) -> None:
     """Initialise a module of the backbone as the authors' code does; for ``Module.apply``."""
     if isinstance(module, nn.Conv2d):
         fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-        nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))
+        # Drawn apart: in place, random numbers are laid down in the order of the memory, which
+        # channels_last makes another one.
+        drawn = torch.empty_like(module.weight, memory_format=torch.contiguous_format)
+        nn.init.normal_(drawn, 0, math.sqrt(2 / fan_out))
+        with torch.no_grad():
+            module.weight.copy_(drawn)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    elif isinstance(module, Block):
+        module.reset_layer_scales()
+    elif isinstance(module, _PLAIN):
+        module.reset_parameters()
 
 
 def _build_out_norm(cfg: dict[str, Any], channels: int) -> nn.Module:

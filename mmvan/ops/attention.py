@@ -24,8 +24,8 @@ def large_kernel_attention(
 ) -> Tensor:
     """``x * conv1x1(dw_d(dw(x)))``, where both depthwise convolutions keep the size.
 
-    With ``native`` and ``triton`` these two are one kernel forward, backward keeps nothing but x,
-    and there is no second derivative. The 1x1 convolution and the gate are PyTorch's in every
+    With ``native`` and ``triton`` these two are one kernel forward and backward keeps nothing but
+    x. The 1x1 convolution and the gate are PyTorch's in every
     backend: the one is a matrix product, the other ``torch.compile`` fuses with its neighbours.
 
     Args:
@@ -48,9 +48,11 @@ def large_kernel_attention(
     narrow = to_autocast_type(x)
     rule: Backend = "phase_split" if phase_split_is_faster(x, dw_d_weight, dilation) else "torch"
     automatic = own_choice(narrow, dw_weight, dw_d_weight, offers=OFFERS, otherwise=rule)
-    chosen = choose_backend("large_kernel_attention", narrow, OFFERS, automatic, backend)
+    kernels = (dw_weight, dw_bias, dw_d_weight, dw_d_bias)
+    tensors = (narrow, *kernels)
+    chosen = choose_backend("large_kernel_attention", tensors, OFFERS, automatic, backend)
     if chosen in KERNELS:
-        attn = depthwise_pair(narrow, dw_weight, dw_bias, dw_d_weight, dw_d_bias, dilation, chosen)
+        attn = depthwise_pair(narrow, *kernels, dilation, chosen)
     else:
         attn = depthwise_conv2d(x, dw_weight, dw_bias, 1, chosen)
         attn = depthwise_conv2d(attn, dw_d_weight, dw_d_bias, dilation, chosen)

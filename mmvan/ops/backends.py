@@ -8,12 +8,14 @@ GPU. An operator that lacks the backend of the two settings, and an input that t
 cannot compute, are left to the rule.
 
 A graph that is recorded (TorchScript, ONNX, ``torch.export``) holds plain PyTorch operators
-whatever was asked for. A model under ``torch.compile`` is compiled again when the setting changes.
+whatever was asked for, and so does what is differentiated in forward mode or transformed by
+``torch.func``. A model under ``torch.compile`` is compiled again when the setting changes.
 """
 
 import logging
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, get_args
 
@@ -23,7 +25,7 @@ from torch import Tensor
 from mmvan.errors import ModelError, did_you_mean
 from mmvan.ops.choice import chosen
 from mmvan.ops.native.support import build_fault, supports
-from mmvan.ops.observers import is_recorded
+from mmvan.ops.observers import in_channels_last, is_recorded, is_transformed
 
 Backend = Literal["torch", "phase_split", "native", "triton"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -35,12 +37,26 @@ HAS_WIDE_VECTORS = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 _logger = logging.getLogger(__name__)
 _reported: set[tuple[str, Backend, str, torch.dtype]] = set()
-_setting: tuple[str, str | None] = (VARIABLE, os.environ.get(VARIABLE))
+# As it was when this module was imported.
+_ASKED = os.environ.get(VARIABLE)
+
+
+class _Setting(threading.local):
+    """What a thread asks for; unlike a ``ContextVar``, compiled graphs can depend on it."""
+
+    def __init__(self) -> None:
+        self.source = VARIABLE
+        self.name = _ASKED
+
+
+_setting = _Setting()
 
 
 @contextmanager
 def use_backend(name: str | None) -> Iterator[None]:
     """Use a backend in every operator that has it, as long as the context lasts.
+
+    Other threads keep their own. Gradients are computed by the backend of the forward pass.
 
     Args:
         name: One of ``BACKENDS``, or None for the operators' own choice.
@@ -48,13 +64,13 @@ def use_backend(name: str | None) -> Iterator[None]:
     Raises:
         ModelError: The name is none of them.
     """
-    global _setting
-    before, _setting = _setting, ("use_backend", name)
+    before = _setting.source, _setting.name
+    _setting.source, _setting.name = "use_backend", name
     try:
         requested_backend()
         yield
     finally:
-        _setting = before
+        _setting.source, _setting.name = before
 
 
 def requested_backend() -> Backend | None:
@@ -63,8 +79,8 @@ def requested_backend() -> Backend | None:
     Raises:
         ModelError: There is none of this name.
     """
-    source, name = _setting
-    return _checked(source, name, BACKENDS) if name else None
+    name = _setting.name
+    return _checked(_setting.source, name, BACKENDS) if name else None
 
 
 def own_choice(
@@ -99,18 +115,22 @@ def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
     With AVX2 alone they took 1.5 times as long as ``phase_split`` forward, and twice as long
     forward and backward (`docs/operators.md`).
     """
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    channels_last = in_channels_last(x) and not x.is_contiguous()
     return HAS_WIDE_VECTORS and channels_last and supports(x, *weights) and build_fault() is None
 
 
 def choose_backend(
-    op: str, x: Tensor, offers: tuple[Backend, ...], automatic: Backend, argument: str | None
+    op: str,
+    tensors: Sequence[Tensor | None],
+    offers: tuple[Backend, ...],
+    automatic: Backend,
+    argument: str | None,
 ) -> Backend:
     """Choose the backend of one call, and tell the log when an operator uses it first.
 
     Args:
         op: Name of the operator.
-        x: Its input.
+        tensors: Its input and its parameters.
         offers: What the operator has.
         automatic: What the operator chooses by itself for this input.
         argument: What its caller asked for, or None.
@@ -122,7 +142,8 @@ def choose_backend(
     chosen = setting if setting in offers else automatic
     if argument is not None:
         chosen = _checked(f"{op}: backend", argument, offers)
-    if is_recorded(x):
+    x, *parameters = (tensor for tensor in tensors if tensor is not None)
+    if is_recorded(x) or is_transformed(x, *parameters):
         return "torch"
     if not torch.compiler.is_compiling():  # A log call would break the graph.
         _report(op, chosen, x.device.type, x.dtype)

@@ -14,8 +14,8 @@ OFFERS: tuple[Backend, ...] = ("torch", *KERNELS)
 def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None = None) -> Tensor:
     """``gelu(conv(x))`` with the exact GELU and a depthwise convolution that keeps the size.
 
-    With ``native`` and ``triton`` this is one kernel, which does not round in between, backward
-    keeps nothing but x, and there is no second derivative.
+    With ``native`` and ``triton`` this is one kernel, which does not round in between, and backward
+    keeps nothing but x.
 
     Args:
         x: Shape (N, C, H, W), contiguous or channels_last; the output has its layout.
@@ -31,7 +31,8 @@ def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None 
     """
     narrow = to_autocast_type(x)
     automatic = own_choice(narrow, weight, offers=OFFERS)
-    chosen = choose_backend("depthwise_gelu", narrow, OFFERS, automatic, backend)
+    tensors = (narrow, weight, bias)
+    chosen = choose_backend("depthwise_gelu", tensors, OFFERS, automatic, backend)
     if chosen in KERNELS:
         return library.depthwise_gelu(narrow, weight, bias, chosen)
     return F.gelu(depthwise_conv2d(x, weight, bias, 1, "torch"))

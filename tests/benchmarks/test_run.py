@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import loading
 import pytest
 import run
 import scaling
@@ -96,6 +97,17 @@ def test_the_start_is_measured_in_fresh_processes(
     rows = quick("startup", tmp_path, monkeypatch).rows
     assert [(row.metric, row.form) for row in rows] == [
         (metric, form) for metric in METRICS for form in ("mmpretrain", "mmvan")
+    ]
+    assert all(row.median > 0 for row in rows)
+
+
+def test_loading_is_measured_beside_mmpretrains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = quick("loading", tmp_path, monkeypatch).rows
+    assert [(row.metric, row.form) for row in rows] == [
+        *(("build", form) for form in loading.FORMS[:2]),
+        *(("load_state_dict", loading.FORMS[i]) for i in (0, 1, 3, 2)),
     ]
     assert all(row.median > 0 for row in rows)
 

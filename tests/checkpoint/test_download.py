@@ -1,13 +1,16 @@
 """Fetching over the web: whole and verified, or nothing."""
 
+import errno
 import io
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 
+from mmvan.checkpoint import download
 from mmvan.checkpoint.download import fetch
 from mmvan.errors import CheckpointError
 from tests.checkpoint.web import Web
@@ -48,6 +51,30 @@ def test_a_wrong_hash_is_refused(web: Web, cache: Path, hashed: str) -> None:
     with pytest.raises(CheckpointError, match=r"SHA-256 begins with [0-9a-f]{8}, its name says"):
         fetch(web.address + hashed)
     assert kept(cache) == []
+
+
+def test_a_date_is_no_hash(web: Web, cache: Path) -> None:
+    names = ("/resnet50_imagenet-20200708.pth", "/van-20201308.pth")
+    web.files = {name: checkpoint() for name in names}
+    assert fetch(web.address + names[0]).read_bytes() == checkpoint()
+    with pytest.raises(CheckpointError, match="its name says 20201308"):
+        fetch(web.address + names[1])
+
+
+def test_a_complete_cache_may_be_read_only(
+    web: Web, cache: Path, hashed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    cache.mkdir(parents=True)
+    (cache / hashed[1:]).write_bytes(checkpoint())
+    monkeypatch.setattr(download, "FileLock", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert fetch(web.address + hashed) == cache / hashed[1:]
+    (cache / hashed[1:]).write_bytes(checkpoint(2.0))
+    with pytest.raises(CheckpointError, match=r"cannot be kept in .*Read-only file system"):
+        fetch(web.address + hashed)
 
 
 @pytest.mark.parametrize("name", ("/van.pth", None))

@@ -1,5 +1,6 @@
 """The addresses that MMEngine reads through this package."""
 
+import ast
 import json
 import os
 import subprocess
@@ -38,6 +39,14 @@ for address in sys.argv[1:]:
 """
 
 
+ONE_LINE = """
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
+Config.fromfile("config.py")
+print({prefix: loader.__module__ for prefix, loader in CheckpointLoader._schemes.items()})
+"""
+
+
 @pytest.fixture
 def schemes_of_mmengine() -> Iterator[dict[str, object]]:
     """MMEngine's table of loaders; it is as before after the test."""
@@ -69,6 +78,17 @@ def test_one_line_makes_a_process_read_safely(web: Web, cache: Path, tmp_path: P
     assert (fetched["a"][0], local["a"][0]) == (4, 5)
     assert locate(f"{web.address}/van.pth") == cache / "van.pth"
     assert locate("own.pth") == Path("own.pth")
+
+
+def test_one_line_of_a_config_makes_a_process_read_safely(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith("custom_imports"))
+    (tmp_path / "config.py").write_text(line)
+    command = (sys.executable, "-c", ONE_LINE)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaders = ast.literal_eval(done.stdout.splitlines()[-1])
+    ours = {prefix for prefix, module in loaders.items() if module == "mmvan.checkpoint.schemes"}
+    assert ours == {"", "http://", "https://", "hf://"}
 
 
 def load_from_hub(web: Web, home: Path, *addresses: str) -> list[object]:
@@ -108,7 +128,7 @@ def test_the_hub_is_read_and_its_files_verified(web: Web, tmp_path: Path) -> Non
     first, wrong = load_from_hub(web, tmp_path, *addresses)
     assert first == 6
     # The server gives every file the hash of the first one, which the second one has not.
-    assert "was damaged and has been removed" in str(wrong)
+    assert "is damaged. Remove " in str(wrong)
 
     web.headers["ETag"] = '"small-file"'
     got = load_from_hub(web, tmp_path, "hf://org/van-large", "hf://org/van-none")

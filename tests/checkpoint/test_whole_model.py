@@ -243,6 +243,7 @@ def test_a_head_for_other_classes_keeps_its_values_or_is_refused(
         CheckpointError, match=r"for another number of classes: (?s:.*)outputs"
     ) as e:
         by_us(model, path)
+    assert "num_classes of the head: get_model(..., head=dict(num_classes=N))" in str(e.value)
     assert all(f"{name} ({len(given.state_dict()[name])} outputs" in str(e.value) for name in names)
     assert equal(model, before)
     by_the_runner(model, path)

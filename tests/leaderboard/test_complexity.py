@@ -16,7 +16,7 @@ from mmvan.leaderboard.complexity import (
     measure,
 )
 from mmvan.models.layers import LayerNorm2d
-from mmvan.ops import DepthwiseConv2d
+from mmvan.ops import make_depthwise_conv
 from tests.configs.zoo import find, load
 
 N, C, H, W = 1, 8, 10, 12
@@ -67,8 +67,8 @@ RETINANET = {
         (nn.Conv2d(C, 4, 3, stride=2, padding=1, bias=False), 4 * 5 * 6 * 9 * C),
         (nn.Conv2d(C, C, 1, groups=2), MAP * (C // 2 + 1)),
         (nn.ConvTranspose2d(C, 4, 2, stride=2), 4 * H * W * (4 * C + 4)),
-        (DepthwiseConv2d(C, 5), MAP * (25 + 1)),
-        (DepthwiseConv2d(C, 7, dilation=3), MAP * (49 + 1)),
+        (make_depthwise_conv(C, 5), MAP * (25 + 1)),
+        (make_depthwise_conv(C, 7, dilation=3), MAP * (49 + 1)),
         (nn.Linear(W, 5), C * H * W * 5),
         (nn.BatchNorm2d(C), 2 * MAP),
         (LayerNorm2d(C), 2 * MAP),

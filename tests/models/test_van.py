@@ -157,6 +157,36 @@ def test_initialisation_is_the_authors() -> None:
     assert all((p == 0.01).all() for p in scales)
 
 
+def test_a_seed_gives_the_same_weights_in_both_layouts() -> None:
+    plain, inside = small(), small(channels_last=True)
+    weight = inside.stages[1].embed.proj.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(inside.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    (
+        {},
+        {"act_cfg": {"type": "PReLU"}},
+        {"norm_cfg": {"type": "GN", "num_groups": 4}, "out_norm_cfg": {"type": "BN"}},
+        {"layer_scale_init_value": 0.5, "channels_last": True},
+    ),
+    ids=str,
+)
+def test_a_model_of_the_meta_device_is_initialised_wholly(options: dict[str, Any]) -> None:
+    with torch.device("meta"):
+        model = VAN(SMALL, **options)
+    model.to_empty(device="cpu")
+    for tensor in model.state_dict().values():
+        tensor.fill_(7)
+    expected = VAN(SMALL, **options)
+    for initialised in (model, expected):
+        torch.manual_seed(0)
+        initialised.init_weights()
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last))
 def test_the_layout_of_the_input_is_kept_and_changes_no_number(layout: torch.memory_format) -> None:
     model, x = small().eval(), torch.randn(2, 3, 50, 61)

@@ -5,21 +5,29 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from mmvan.errors import ModelError
 from mmvan.models import LargeKernelAttention
-from mmvan.ops import BACKENDS, DepthwiseConv2d, backends, kernels_are_fused, use_backend
+from mmvan.ops import (
+    BACKENDS,
+    backends,
+    kernels_are_fused,
+    make_depthwise_conv,
+    run_conv,
+    use_backend,
+)
 from mmvan.ops.backends import Backend, choose_backend, requested_backend
 from mmvan.ops.native.support import build_fault
 
 ALL: tuple[Backend, ...] = ("torch", "phase_split", "native", "triton")
 REPORT = """
 import json, sys, torch
-from mmvan.ops import DepthwiseConv2d, requested_backend
-DepthwiseConv2d(4, 7, 3)(torch.rand(1, 4, 5, 5))
+from mmvan.ops import make_depthwise_conv, requested_backend, run_conv
+run_conv(make_depthwise_conv(4, 7, 3), torch.rand(1, 4, 5, 5))
 compiler = [name in sys.modules for name in ("triton", "torch._dynamo")]
 print(json.dumps([requested_backend(), *compiler]))
 """
@@ -34,7 +42,7 @@ def wide_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
 def choose(
     offers: tuple[Backend, ...] = ALL, automatic: Backend = "torch", argument: str | None = None
 ) -> Backend:
-    return choose_backend("some_operator", torch.rand(1, 1, 1, 1), offers, automatic, argument)
+    return choose_backend("some_operator", (torch.rand(1, 1, 1, 1),), offers, automatic, argument)
 
 
 def test_the_backends() -> None:
@@ -85,16 +93,22 @@ def test_the_setting_is_left_when_the_context_ends_by_an_error() -> None:
     assert requested_backend() == before
 
 
+def test_another_thread_keeps_its_own_setting() -> None:
+    outside = requested_backend()
+    with ThreadPoolExecutor(1) as pool, use_backend("torch"):
+        assert (requested_backend(), pool.submit(requested_backend).result()) == ("torch", outside)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_setting_passes_modules_for_backends_with_kernels_alone(name: Backend) -> None:
-    conv = DepthwiseConv2d(2, 3)
+    conv = make_depthwise_conv(2, 3)
     with use_backend(name):
         assert kernels_are_fused(torch.rand(1, 2, 3, 3), conv) is (name in {"native", "triton"})
 
 
 @pytest.mark.usefixtures("wide_vectors")
 def test_without_a_setting_modules_are_passed_where_the_c_operators_are_faster() -> None:
-    conv, x = DepthwiseConv2d(16, 3), torch.rand(1, 16, 4, 4)
+    conv, x = make_depthwise_conv(16, 3), torch.rand(1, 16, 4, 4)
     channels_last = x.contiguous(memory_format=torch.channels_last)
     with use_backend(None):
         assert build_fault() is None
@@ -108,7 +122,7 @@ def test_without_wide_vectors_the_c_operators_are_slower(monkeypatch: pytest.Mon
     x = torch.rand(1, 16, 4, 4).contiguous(memory_format=torch.channels_last)
     monkeypatch.setattr(backends, "HAS_WIDE_VECTORS", False)
     with use_backend(None):
-        assert not kernels_are_fused(x, DepthwiseConv2d(16, 3))
+        assert not kernels_are_fused(x, make_depthwise_conv(16, 3))
 
 
 def test_the_environment_variable_decides_and_no_compiler_is_imported() -> None:
@@ -123,9 +137,9 @@ def test_the_environment_variable_decides_and_no_compiler_is_imported() -> None:
 
 
 def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_setting", (backends.VARIABLE, "trion"))
+    monkeypatch.setattr(backends._setting, "name", "trion")
     with pytest.raises(ModelError, match=r"MMVAN_OPS_BACKEND must be .* got 'trion'.*triton"):
-        DepthwiseConv2d(2, 3)(torch.rand(1, 2, 3, 3))
+        run_conv(make_depthwise_conv(2, 3), torch.rand(1, 2, 3, 3))
 
 
 def test_the_log_tells_each_choice_once(
@@ -133,11 +147,11 @@ def test_the_log_tells_each_choice_once(
 ) -> None:
     monkeypatch.setattr(backends, "_reported", set())
     caplog.set_level(logging.INFO, "mmvan.ops.backends")
-    conv, x = DepthwiseConv2d(2, 3, 2), torch.rand(1, 2, 3, 3)
+    conv, x = make_depthwise_conv(2, 3, 2), torch.rand(1, 2, 3, 3)
     for name in ("torch", "phase_split", "torch"):
         with use_backend(name):
-            conv(x)
-    conv.double()(x.double())
+            run_conv(conv, x)
+    run_conv(conv.double(), x.double())
     assert [record.getMessage() for record in caplog.records] == [
         "depthwise_conv2d on cpu, float32: torch",
         "depthwise_conv2d on cpu, float32: phase_split",

@@ -10,10 +10,10 @@ from mmvan import VAN
 from mmvan.errors import ModelError
 from mmvan.ops import (
     BACKENDS,
-    DepthwiseConv2d,
     backends,
     describe_choice,
     kernels_are_fused,
+    make_depthwise_conv,
     restore_choice,
     use_backend,
 )
@@ -35,7 +35,7 @@ def test_a_choice_comes_before_the_rule_and_after_a_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backends, "HAS_WIDE_VECTORS", False)
-    conv = DepthwiseConv2d(16, 3)
+    conv = make_depthwise_conv(16, 3)
     x = torch.rand(1, 16, 4, 4).contiguous(memory_format=torch.channels_last)
     assert not kernels_are_fused(x, conv)
     choose("cpu", "training", Choice("native", True))

@@ -66,19 +66,30 @@ def test_a_failing_compiler_is_quoted(
     assert list(cache.iterdir()) == []
 
 
-def test_a_damaged_file_is_named(cache: Path) -> None:
+def test_a_damaged_file_is_built_again(cache: Path) -> None:
     library.load_library()
     (built,) = cache.iterdir()
-    code = (
-        "import sys; from mmvan.ops.native.library import *\n"
-        "try: load_library()\nexcept BuildError as error: sys.exit(str(error))"
-    )
+    code = "from mmvan.ops.native.library import *; load_library().depthwise_pair"
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache.parents[1])}
+    built.unlink()  # Not overwritten: this process has it mapped.
     built.write_bytes(b"no library")
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert str(built) in run.stderr
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(cache.iterdir()) == [built]
+    assert built.read_bytes().startswith(b"\x7fELF")
+
+
+def test_a_compiler_may_be_named_with_arguments(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper = tmp_path / "ccache"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >>"{tmp_path}/called"\nexec "$@"\n')
+    wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CC", f"'{wrapper}' cc")
+    assert library.load_library().depthwise_pair
+    assert (tmp_path / "called").read_text() == "cc\ncc\n"  # For its version, and to compile.
+    monkeypatch.setenv("CC", "gcc 'unfinished")
+    with pytest.raises(BuildError, match="CC=gcc 'unfinished is no command line: No closing"):
+        library.load_library()
 
 
 def test_it_is_for_linux(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

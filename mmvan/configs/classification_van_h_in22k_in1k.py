@@ -1,0 +1,5 @@
+# with read_base():
+#     from mmvan.configs.classification_van_h_in22k_in1k import *
+configs = __import__("mmvan.zoo.python_configs", fromlist=["read"])
+globals().update(configs.read("classification/van_h_in22k_in1k.py"))
+del configs

@@ -1,0 +1,5 @@
+# with read_base():
+#     from mmvan.configs.classification_van_t_in1k_without_dw_d_conv import *
+configs = __import__("mmvan.zoo.python_configs", fromlist=["read"])
+globals().update(configs.read("classification/van_t_in1k_without_dw_d_conv.py"))
+del configs
