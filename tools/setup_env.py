@@ -189,7 +189,7 @@ class Setup:
         """Installs torch; from here on no dependency can exchange it."""
         self.shell.install("torch", *self.index, self.torch)
         torch = self.installed_torch
-        self.shell.constraints.append(f"torch=={torch.version}")
+        self.shell.constraints.append(f"torch=={torch.release}")
         say(f"torch {torch.version}, {len(torch.gpus)} GPU(s)")
 
     @cached_property
