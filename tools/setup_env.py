@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -267,5 +268,13 @@ def main() -> int:
     return 0
 
 
+def end_as_by_ctrl_c() -> None:
+    """Lets a closed terminal and `kill` end the setup as Ctrl-C does: with what it started."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As under nohup.
+            signal.signal(number, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    end_as_by_ctrl_c()
     sys.exit(main())

@@ -1,4 +1,5 @@
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -170,6 +171,23 @@ def test_a_second_call_does_nothing(
     assert run_main(options, monkeypatch) == 0
     assert done == ["work"]
     assert "is up to date (official family)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    ((signal.SIG_DFL, signal.default_int_handler), (signal.SIG_IGN, signal.SIG_IGN)),
+)
+def test_kill_ends_the_setup_as_ctrl_c_does_unless_ignored(
+    before: signal.Handlers, after: object
+) -> None:
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    kept = [signal.signal(number, before) for number in numbers]
+    try:
+        setup_env.end_as_by_ctrl_c()
+        assert [signal.getsignal(number) for number in numbers] == [after, after]
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_failed_setup_is_done_again(

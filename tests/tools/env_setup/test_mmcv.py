@@ -1,4 +1,6 @@
+import re
 import sys
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -192,10 +194,39 @@ def test_build_settings(
     assert {"--no-build-isolation", "--no-cache-dir"} <= set(seen["arguments"])
     assert seen["arguments"][-1] == tmp_path / "mmcv-2.1.0"
     assert seen["MMCV_WITH_OPS"] == "1"
-    assert seen["CFLAGS"].endswith("-g0")
+    assert seen["CFLAGS"] == mmcv.compiler_flags()
     assert seen["MAX_JOBS"] == "3"
     assert seen["FORCE_CUDA"] == ("1" if device == "cuda" else "0")
     assert seen.get("TORCH_CUDA_ARCH_LIST") == ("8.0;9.0" if device == "cuda" else None)
+
+
+def test_operators_are_optimised_and_have_no_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CFLAGS", raising=False)
+    assert re.search(r" -O[23]\b.* -g0$", f" {mmcv.compiler_flags()}")
+    monkeypatch.setattr(mmcv.sysconfig, "get_config_var", lambda name: None)
+    assert mmcv.compiler_flags() == "-O2 -g0"
+    monkeypatch.setenv("CFLAGS", "-Os")
+    assert mmcv.compiler_flags() == "-Os -g0"
+
+
+def test_two_setups_do_not_build_the_same_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock, done = tmp_path / "builds" / "key.lock", []
+
+    def second() -> None:
+        with mmcv.alone(lock):
+            done.append("second")
+
+    thread = threading.Thread(target=second)
+    with mmcv.alone(lock):
+        thread.start()
+        thread.join(0.5)
+        assert done == []
+        done.append("first")
+    thread.join(10)
+    assert done == ["first", "second"]
+    assert "another setup compiles the same: waiting for it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
