@@ -17,13 +17,15 @@ from env_setup.shell import SetupError, Shell
 
 PROBE = r"""
 import importlib.metadata, json, pathlib, re, torch
-header = pathlib.Path(torch.__file__).parent / 'include/torch/csrc/api/include/torch/all.h'
+packages = pathlib.Path(torch.__file__).parents[1]
+header = packages / 'torch/include/torch/csrc/api/include/torch/all.h'
 asked = re.search(r'__cplusplus < 20(\d\d)', header.read_text()) if header.exists() else None
 gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
 print(json.dumps({'version': torch.__version__, 'release': importlib.metadata.version('torch'),
     'cuda': torch.version.cuda, 'gpus': [torch.cuda.get_device_capability(i) for i in gpus],
     'built_for': torch._C._cuda_getArchFlags() if torch.version.cuda else '',
-    'cxx': int(asked[1]) if asked else 17}))
+    'cxx': int(asked[1]) if asked else 17,
+    'cuda_headers': sorted(map(str, packages.glob('nvidia/*/include')))}))
 """
 
 
@@ -38,6 +40,7 @@ class Torch:
         gpus: compute capability of each visible GPU, such as `[[8, 0]]`.
         built_for: architectures inside, such as `sm_80 sm_90 compute_120`.
         cxx: the C++ standard that its headers ask for, such as 17.
+        cuda_headers: folders with headers of the CUDA libraries that were installed with it.
     """
 
     version: str
@@ -46,6 +49,7 @@ class Torch:
     gpus: list[list[int]]
     built_for: str
     cxx: int = 17
+    cuda_headers: Sequence[str] = ()
 
 
 def probe_torch(shell: Shell) -> Torch:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from env_setup.cuda import cuda_environment
 from env_setup.machine import (
     Torch,
     cores,
@@ -210,8 +211,9 @@ def build(shell: Shell, request: MmcvRequest, folder: Path) -> Path:
         "MAX_JOBS": os.environ.get("MAX_JOBS")
         or str(max_jobs(cores(), free_memory(), GIB_PER_JOB[request.device])),
         "FORCE_CUDA": "1" if archs else "0",
-        **({"TORCH_CUDA_ARCH_LIST": archs} if archs else {}),
     }
+    if archs:
+        env |= {"TORCH_CUDA_ARCH_LIST": archs, **cuda_environment(find_nvcc() or "", request.torch)}
     say(f"compiling for {f'CUDA {archs}' if archs else 'the CPU'}, {env['MAX_JOBS']} job(s)")
     # Not isolated, or pip would compile against another torch. A second call finds the objects of
     # the first: ninja compiles what is missing.

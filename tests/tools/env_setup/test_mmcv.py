@@ -185,6 +185,7 @@ def test_build_settings(
 
     monkeypatch.setattr(shell, "pip", pip)
     monkeypatch.setattr(mmcv, "require_compilers", lambda cuda: None)
+    monkeypatch.setattr(mmcv, "cuda_environment", lambda nvcc, torch: {"CUDA_HOME": "/opt/cuda"})
     monkeypatch.setattr(mmcv, "prepare_source", lambda *arguments: tmp_path / "mmcv-2.1.0")
     monkeypatch.setenv("MAX_JOBS", "3")
     monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
@@ -197,6 +198,7 @@ def test_build_settings(
     assert seen["CFLAGS"] == mmcv.compiler_flags()
     assert seen["MAX_JOBS"] == "3"
     assert seen["FORCE_CUDA"] == ("1" if device == "cuda" else "0")
+    assert seen.get("CUDA_HOME") == ("/opt/cuda" if device == "cuda" else None)
     assert seen.get("TORCH_CUDA_ARCH_LIST") == ("8.0;9.0" if device == "cuda" else None)
 
 
