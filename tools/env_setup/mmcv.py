@@ -227,8 +227,10 @@ def build(shell: Shell, request: MmcvRequest, folder: Path) -> Path:
 def compiler_flags() -> str:
     """Returns CFLAGS: Python's own, or those that are set, without debugging symbols.
 
-    The symbols take half the time and 30 MB. setuptools takes CFLAGS *instead of* Python's flags:
-    without the latter the operators would not be optimised.
+    The symbols take half the time and 30 MB. setuptools takes CFLAGS *instead of* Python's flags,
+    and without optimisation `nms` took 136 ms instead of 41 (3000 boxes) and `roi_align` 881
+    instead of 417 (300 boxes, 256 channels; EPYC, one thread, g++ 12). With it a file takes a fifth
+    longer to compile: torch's headers are most of the work.
     """
     flags = os.environ.get("CFLAGS") or sysconfig.get_config_var("CFLAGS") or "-O2"
     return f"{flags} -g0"
