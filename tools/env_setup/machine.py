@@ -24,7 +24,7 @@ gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
 print(json.dumps({'version': torch.__version__, 'release': importlib.metadata.version('torch'),
     'cuda': torch.version.cuda, 'gpus': [torch.cuda.get_device_capability(i) for i in gpus],
     'built_for': torch._C._cuda_getArchFlags() if torch.version.cuda else '',
-    'cxx': int(asked[1]) if asked else 17,
+    'cxx': int(asked[1]) if asked else 17, 'include': str(packages / 'torch/include'),
     'cuda_headers': sorted(map(str, packages.glob('nvidia/*/include')))}))
 """
 
@@ -40,6 +40,7 @@ class Torch:
         gpus: compute capability of each visible GPU, such as `[[8, 0]]`.
         built_for: architectures inside, such as `sm_80 sm_90 compute_120`.
         cxx: the C++ standard that its headers ask for, such as 17.
+        include: folder of its headers.
         cuda_headers: folders with headers of the CUDA libraries that were installed with it.
     """
 
@@ -49,6 +50,7 @@ class Torch:
     gpus: list[list[int]]
     built_for: str
     cxx: int = 17
+    include: str = ""
     cuda_headers: Sequence[str] = ()
 
 

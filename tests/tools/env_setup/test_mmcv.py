@@ -187,6 +187,10 @@ def test_build_settings(
     monkeypatch.setattr(mmcv, "require_compilers", lambda cuda: None)
     monkeypatch.setattr(mmcv, "cuda_environment", lambda nvcc, torch: {"CUDA_HOME": "/opt/cuda"})
     monkeypatch.setattr(mmcv, "prepare_source", lambda *arguments: tmp_path / "mmcv-2.1.0")
+    monkeypatch.setattr(mmcv, "named_standard", lambda tree: 17)
+    monkeypatch.setattr(
+        mmcv, "precompile", lambda shell, torch, flags, folder: f"-include {flags[-10:]}"
+    )
     monkeypatch.setenv("MAX_JOBS", "3")
     monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
     torch = cuda_torch if device == "cuda" else request_.torch
@@ -195,7 +199,7 @@ def test_build_settings(
     assert {"--no-build-isolation", "--no-cache-dir"} <= set(seen["arguments"])
     assert seen["arguments"][-1] == tmp_path / "mmcv-2.1.0"
     assert seen["MMCV_WITH_OPS"] == "1"
-    assert seen["CFLAGS"] == mmcv.compiler_flags()
+    assert seen["CFLAGS"] == f"{mmcv.compiler_flags()} -include -std=c++17"
     assert seen["MAX_JOBS"] == "3"
     assert seen["FORCE_CUDA"] == ("1" if device == "cuda" else "0")
     assert seen.get("CUDA_HOME") == ("/opt/cuda" if device == "cuda" else None)
