@@ -43,8 +43,8 @@ for where in ['cpu'] + ['cuda'] * (device == 'cuda' and torch.cuda.is_available(
     assert kept == [0, 2], f'mmcv.ops.nms kept {kept} on {where} instead of [0, 2]'
 assert device == 'cpu' or get_compiling_cuda_version()[0].isdigit(), 'it has no CUDA operators'
 """
-# nvcc took about 50 s for a file and an architecture where g++ took about 12 s for one of its own.
-CUDA_WEIGHT = 4
+# For a file and an architecture nvcc takes about five times as long as g++ for one of its own.
+CUDA_WEIGHT = 5
 GIB_PER_JOB = {"cpu": 2.0, "cuda": 4.0}  # The largest g++ was seen at 1.9; nvcc by estimate.
 
 
@@ -223,7 +223,7 @@ def build(shell: Shell, request: MmcvRequest, folder: Path) -> Path:
     # the first: ninja compiles what is missing.
     arguments = ("wheel", "-v", "--no-build-isolation", "--no-deps", "--no-cache-dir")
     cuda_files = count_cuda_files(tree) if archs else 0
-    progress = Progress(shell.logs / "mmcv-build.log", cuda_files)
+    progress = Progress(shell.logs / "mmcv-build.log", cuda_files, count_archs(archs or ""))
     shell.pip("mmcv-build", *arguments, "-w", folder, tree, env=env, on_line=progress)
     return next(folder.glob("*.whl"))
 
@@ -252,6 +252,11 @@ def count_cuda_files(tree: Path) -> int:
     return len(sources - {path.name.partition(".")[0] for path in objects})
 
 
+def count_archs(archs: str) -> int:
+    """Returns how many architectures a TORCH_CUDA_ARCH_LIST such as `8.0;9.0+PTX` names."""
+    return len(re.findall(r"[^; ]+", archs))
+
+
 class Progress:
     """Shows a compilation: one line that is renewed in a terminal, else a line now and then.
 
@@ -261,14 +266,18 @@ class Progress:
     Args:
         log: where the whole output goes.
         cuda_files: how many of the files are CUDA.
+        archs: how many architectures each of these is compiled for.
         interval: seconds between lines outside a terminal.
     """
 
-    def __init__(self, log: Path, cuda_files: int = 0, interval: float = 30.0) -> None:
+    def __init__(
+        self, log: Path, cuda_files: int = 0, archs: int = 1, interval: float = 30.0
+    ) -> None:
         self.terminal = sys.stdout.isatty()
         self.interval = 0.2 if self.terminal else interval
         self.start = self.shown = time.monotonic()
-        self.extra = cuda_files * (CUDA_WEIGHT - 1)
+        self.weight = CUDA_WEIGHT * archs
+        self.extra = cuda_files * (self.weight - 1)
         self.done = 0.0
         say(f"log: {log}")
 
@@ -278,7 +287,7 @@ class Progress:
         if progress is None:
             return
         done, total = progress
-        self.done += CUDA_WEIGHT if re.search(r"\.cu\b", line) else 1
+        self.done += self.weight if re.search(r"\.cu\b", line) else 1
         if done < total and now - self.shown < self.interval:
             return
         self.shown = now

@@ -265,12 +265,14 @@ def test_the_time_left_weighs_the_files(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(mmcv.time, "monotonic", lambda: now)
-    progress = Progress(tmp_path / "build.log", cuda_files=2, interval=0)
-    for number, (name, seconds) in enumerate((("a.cpp", 10.0), ("b.cu", 40.0), ("c.cu", 40.0)), 1):
+    progress = Progress(tmp_path / "build.log", cuda_files=2, archs=2, interval=0)
+    files = (("a.cpp", 3.0), ("b.cu", 30.0), ("c.cu", 30.0))
+    for number, (name, seconds) in enumerate(files, 1):
         now += seconds
         progress(f"[{number}/3] nvcc -c {name} -o x.o\n")
     left = [line.rpartition("about ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert left == ["1 min 20 s left", "40.0 s left", "0.0 s left"]
+    assert left == ["1 min 00 s left", "30.0 s left", "0.0 s left"]
+    assert mmcv.count_archs("8.0;9.0+PTX") == mmcv.count_archs("8.0 9.0") == 2
 
 
 def test_cuda_files_that_have_an_object_are_done(tmp_path: Path) -> None:
