@@ -88,9 +88,17 @@ def run(command: Sequence[str]) -> str:
 
 def describe(python: str, family: str, torch: str) -> dict[str, str]:
     """Returns what a record is about."""
-    system = platform.freedesktop_os_release()["PRETTY_NAME"]
     version = ask(python, "platform.python_version()", "platform")
-    return dict(zip(KEY, (system, version, family, torch), strict=True))
+    return dict(zip(KEY, (name_system(), version, family, torch), strict=True))
+
+
+def name_system() -> str:
+    """Returns the system as it stands in the table, such as `Debian 12`; Arch has no number."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:  # Not Linux.
+        return f"{platform.system()} {platform.release()}"
+    return " ".join([release["NAME"].split()[0], *filter(None, [release.get("VERSION_ID")])])
 
 
 def ask(python: str, expression: str, module: str) -> str:

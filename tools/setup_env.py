@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -189,7 +190,7 @@ class Setup:
         """Installs torch; from here on no dependency can exchange it."""
         self.shell.install("torch", *self.index, self.torch)
         torch = self.installed_torch
-        self.shell.constraints.append(f"torch=={torch.version}")
+        self.shell.constraints.append(f"torch=={torch.release}")
         say(f"torch {torch.version}, {len(torch.gpus)} GPU(s)")
 
     @cached_property
@@ -267,5 +268,13 @@ def main() -> int:
     return 0
 
 
+def end_as_by_ctrl_c() -> None:
+    """Lets a closed terminal and `kill` end the setup as Ctrl-C does: with what it started."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As under nohup.
+            signal.signal(number, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    end_as_by_ctrl_c()
     sys.exit(main())

@@ -88,6 +88,21 @@ def test_after_a_failed_setup_nothing_is_tried(
     assert [record[key] for key in ("doctor", "tests", "demo")] == [NOT_RUN] * 3
 
 
+@pytest.mark.parametrize(
+    ("release", "name"),
+    (
+        ({"NAME": "Debian GNU/Linux", "VERSION_ID": "13"}, "Debian 13"),
+        ({"NAME": "Ubuntu", "VERSION_ID": "24.04"}, "Ubuntu 24.04"),
+        ({"NAME": "Arch Linux"}, "Arch"),
+    ),
+)
+def test_the_system_is_named_shortly(
+    release: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_machines.platform, "freedesktop_os_release", lambda: release)
+    assert check_machines.name_system() == name
+
+
 def test_a_command_is_timed_or_its_status_told() -> None:
     assert check_machines.run([sys.executable, "-c", ""]).endswith(" min")
     failing = check_machines.run([sys.executable, "-c", "raise SystemExit(3)"])

@@ -1,4 +1,5 @@
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import setup_env
 from env_setup import prerequisites
+from env_setup.machine import Torch
 from env_setup.pins import read_project
 from env_setup.shell import SetupError, Shell
 from setup_env import ROOT, Options, Setup, parse_options, run_steps, stamp
@@ -67,6 +69,17 @@ def test_every_pin_constrains_every_installation(options: Options) -> None:
     other = Setup(replace(options, torch="torch==2.14.1"), PROJECT)
     assert other.torchvision == "torchvision==0.29.*"
     assert [pin for pin in other.shell.constraints if pin.startswith("triton")] == ["triton"]
+
+
+def test_torch_is_held_by_the_version_that_pip_knows(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = Torch("2.13.0+cu130", "2.13.0", "13.0", [], "")
+    monkeypatch.setattr(Shell, "install", lambda self, name, *requirements: None)
+    monkeypatch.setattr(setup_env, "probe_torch", lambda shell: torch)
+    setup = Setup(options, PROJECT)
+    setup.install_torch()
+    assert setup.shell.constraints[-1] == "torch==2.13.0"
 
 
 def test_a_failed_step_is_named_and_ends_the_setup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,6 +171,23 @@ def test_a_second_call_does_nothing(
     assert run_main(options, monkeypatch) == 0
     assert done == ["work"]
     assert "is up to date (official family)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    ((signal.SIG_DFL, signal.default_int_handler), (signal.SIG_IGN, signal.SIG_IGN)),
+)
+def test_kill_ends_the_setup_as_ctrl_c_does_unless_ignored(
+    before: signal.Handlers, after: object
+) -> None:
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    kept = [signal.signal(number, before) for number in numbers]
+    try:
+        setup_env.end_as_by_ctrl_c()
+        assert [signal.getsignal(number) for number in numbers] == [after, after]
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_failed_setup_is_done_again(

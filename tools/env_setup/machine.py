@@ -16,14 +16,16 @@ from env_setup.prerequisites import COMPILER, has_compiler, install_command
 from env_setup.shell import SetupError, Shell
 
 PROBE = r"""
-import json, pathlib, re, torch
-header = pathlib.Path(torch.__file__).parent / 'include/torch/csrc/api/include/torch/all.h'
+import importlib.metadata, json, pathlib, re, torch
+packages = pathlib.Path(torch.__file__).parents[1]
+header = packages / 'torch/include/torch/csrc/api/include/torch/all.h'
 asked = re.search(r'__cplusplus < 20(\d\d)', header.read_text()) if header.exists() else None
 gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda,
-    'gpus': [torch.cuda.get_device_capability(i) for i in gpus],
+print(json.dumps({'version': torch.__version__, 'release': importlib.metadata.version('torch'),
+    'cuda': torch.version.cuda, 'gpus': [torch.cuda.get_device_capability(i) for i in gpus],
     'built_for': torch._C._cuda_getArchFlags() if torch.version.cuda else '',
-    'cxx': int(asked[1]) if asked else 17}))
+    'cxx': int(asked[1]) if asked else 17, 'include': str(packages / 'torch/include'),
+    'cuda_headers': sorted(map(str, packages.glob('nvidia/*/include')))}))
 """
 
 
@@ -32,18 +34,24 @@ class Torch:
     """The installed torch.
 
     Attributes:
-        version: with the local label, such as `2.13.0+cpu`.
+        version: with the local label, such as `2.13.0+cu130`.
+        release: what pip knows it as; PyPI's CUDA build has no label there (`2.13.0`).
         cuda: such as `13.0`; None for a build without CUDA.
         gpus: compute capability of each visible GPU, such as `[[8, 0]]`.
         built_for: architectures inside, such as `sm_80 sm_90 compute_120`.
         cxx: the C++ standard that its headers ask for, such as 17.
+        include: folder of its headers.
+        cuda_headers: folders with headers of the CUDA libraries that were installed with it.
     """
 
     version: str
+    release: str
     cuda: str | None
     gpus: list[list[int]]
     built_for: str
     cxx: int = 17
+    include: str = ""
+    cuda_headers: Sequence[str] = ()
 
 
 def probe_torch(shell: Shell) -> Torch:

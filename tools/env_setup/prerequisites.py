@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -56,6 +57,16 @@ def has_headers() -> bool:
     return Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
+def has_libraries() -> bool:
+    """Whether the libraries that OpenCV's wheels for Linux take from the system can be loaded."""
+    try:
+        for name in ("libGL.so.1", "libgthread-2.0.so.0") if sys.platform == "linux" else ():
+            ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
 VENV = Need(
     "Python's venv module",
     has_venv,
@@ -78,6 +89,17 @@ HEADERS = Need(
         "brew": "python",
     },
     "mmcv's operators are compiled",
+)
+LIBRARIES = Need(
+    "libGL or GLib",
+    has_libraries,
+    {
+        "apt-get": "libgl1 libglib2.0-0",
+        "dnf": "mesa-libGL glib2",
+        "pacman": "libglvnd glib2",
+        "brew": "glib",
+    },
+    "OpenCV loads them",
 )
 MAKE = Need(
     "make",
@@ -104,7 +126,7 @@ def require_system(compiles: bool) -> None:
     Raises:
         SetupError: something is missing; the message has the command that installs it.
     """
-    needs = [VENV, *((COMPILER, HEADERS) if compiles else ()), MAKE, GIT]
+    needs = [VENV, *((COMPILER, HEADERS) if compiles else ()), LIBRARIES, MAKE, GIT]
     missing = [need for need in needs if not need.is_there()]
     if not missing:
         return

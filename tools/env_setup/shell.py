@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +71,18 @@ def describe_failure(arguments: Sequence[str], status: int, log: Path, output: s
     )
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends a command and all that it started: first as Ctrl-C does, because pip then clears up.
+
+    Compilers that went on alone would work in the tree in which the next setup goes on.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return
+
+
 class Shell:
     """Runs commands in the environment and keeps what they print.
 
@@ -122,11 +136,16 @@ class Shell:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                start_new_session=True,  # So that `end` reaches all that the command starts.
             )
-            for line in process.stdout or ():
-                file.write(line)
-                lines.append(line)
-                on_line(line)
+            try:
+                for line in process.stdout or ():
+                    file.write(line)
+                    lines.append(line)
+                    on_line(line)
+            except BaseException:
+                end(process)
+                raise
         output = "".join(lines)
         if status := process.wait():
             raise SetupError(describe_failure(arguments, status, log, output))

@@ -55,19 +55,30 @@ def raise_standard(tree: Path, cxx: int) -> None:
     Raises:
         SetupError: the archive names no standard.
     """
+    named = named_standard(tree)
+    if named >= cxx:
+        return
     path = tree / "setup.py"
     source = path.read_text(encoding="utf-8")
-    found = {int(standard) for standard in STANDARD.findall(source)}
-    if not found:
-        raise SetupError(f"{path} names no C++ standard: it cannot be set to {cxx}")
-    if max(found) >= cxx:
-        return
     path.write_text(STANDARD.sub(f"-std=c++{cxx}", source), encoding="utf-8")
     label_version(tree / "setup.cfg", f"cxx{cxx}")
     say(
-        f"torch's headers need C++{cxx} and mmcv says C++{max(found)}: its setup.py is changed in "
+        f"torch's headers need C++{cxx} and mmcv says C++{named}: its setup.py is changed in "
         f"that word alone, and the wheel labelled +cxx{cxx}"
     )
+
+
+def named_standard(tree: Path) -> int:
+    """Returns the newest C++ standard that `setup.py` names, such as 17.
+
+    Raises:
+        SetupError: it names none.
+    """
+    path = tree / "setup.py"
+    found = {int(standard) for standard in STANDARD.findall(path.read_text(encoding="utf-8"))}
+    if not found:
+        raise SetupError(f"{path} names no C++ standard: the one of torch cannot be set")
+    return max(found)
 
 
 def label_version(path: Path, label: str) -> None:

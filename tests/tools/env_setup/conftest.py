@@ -17,9 +17,11 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def cpu_torch() -> Torch:
-    return Torch("2.13.0+cpu", None, [], "")
+    return Torch("2.13.0+cpu", "2.13.0+cpu", None, [], "")
 
 
 @pytest.fixture
 def cuda_torch() -> Torch:
-    return Torch("2.13.0+cu130", "13.0", [[8, 0], [9, 0], [8, 0]], "sm_80 sm_90 compute_120")
+    return Torch(
+        "2.13.0+cu130", "2.13.0", "13.0", [[8, 0], [9, 0], [8, 0]], "sm_80 sm_90 compute_120"
+    )

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_probe_reads_the_real_torch(shell: Shell) -> None:
 
     found = probe_torch(shell)
     assert found.version == torch.__version__
+    assert found.release == version("torch")
     assert found.cuda == torch.version.cuda
     assert len(found.gpus) == torch.cuda.device_count()
 

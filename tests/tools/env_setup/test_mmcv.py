@@ -1,4 +1,6 @@
+import re
 import sys
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -183,7 +185,12 @@ def test_build_settings(
 
     monkeypatch.setattr(shell, "pip", pip)
     monkeypatch.setattr(mmcv, "require_compilers", lambda cuda: None)
+    monkeypatch.setattr(mmcv, "cuda_environment", lambda nvcc, torch: {"CUDA_HOME": "/opt/cuda"})
     monkeypatch.setattr(mmcv, "prepare_source", lambda *arguments: tmp_path / "mmcv-2.1.0")
+    monkeypatch.setattr(mmcv, "named_standard", lambda tree: 17)
+    monkeypatch.setattr(
+        mmcv, "precompile", lambda shell, torch, flags, folder: f"-include {flags[-10:]}"
+    )
     monkeypatch.setenv("MAX_JOBS", "3")
     monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
     torch = cuda_torch if device == "cuda" else request_.torch
@@ -192,10 +199,40 @@ def test_build_settings(
     assert {"--no-build-isolation", "--no-cache-dir"} <= set(seen["arguments"])
     assert seen["arguments"][-1] == tmp_path / "mmcv-2.1.0"
     assert seen["MMCV_WITH_OPS"] == "1"
-    assert seen["CFLAGS"].endswith("-g0")
+    assert seen["CFLAGS"] == f"{mmcv.compiler_flags()} -include -std=c++17"
     assert seen["MAX_JOBS"] == "3"
     assert seen["FORCE_CUDA"] == ("1" if device == "cuda" else "0")
+    assert seen.get("CUDA_HOME") == ("/opt/cuda" if device == "cuda" else None)
     assert seen.get("TORCH_CUDA_ARCH_LIST") == ("8.0;9.0" if device == "cuda" else None)
+
+
+def test_operators_are_optimised_and_have_no_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CFLAGS", raising=False)
+    assert re.search(r" -O[23]\b.* -g0$", f" {mmcv.compiler_flags()}")
+    monkeypatch.setattr(mmcv.sysconfig, "get_config_var", lambda name: None)
+    assert mmcv.compiler_flags() == "-O2 -g0"
+    monkeypatch.setenv("CFLAGS", "-Os")
+    assert mmcv.compiler_flags() == "-Os -g0"
+
+
+def test_two_setups_do_not_build_the_same_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock, done = tmp_path / "builds" / "key.lock", []
+
+    def second() -> None:
+        with mmcv.alone(lock):
+            done.append("second")
+
+    thread = threading.Thread(target=second)
+    with mmcv.alone(lock):
+        thread.start()
+        thread.join(0.5)
+        assert done == []
+        done.append("first")
+    thread.join(10)
+    assert done == ["first", "second"]
+    assert "another setup compiles the same: waiting for it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -228,12 +265,14 @@ def test_the_time_left_weighs_the_files(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(mmcv.time, "monotonic", lambda: now)
-    progress = Progress(tmp_path / "build.log", cuda_files=2, interval=0)
-    for number, (name, seconds) in enumerate((("a.cpp", 10.0), ("b.cu", 40.0), ("c.cu", 40.0)), 1):
+    progress = Progress(tmp_path / "build.log", cuda_files=2, archs=2, interval=0)
+    files = (("a.cpp", 3.0), ("b.cu", 30.0), ("c.cu", 30.0))
+    for number, (name, seconds) in enumerate(files, 1):
         now += seconds
         progress(f"[{number}/3] nvcc -c {name} -o x.o\n")
     left = [line.rpartition("about ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert left == ["1 min 20 s left", "40.0 s left", "0.0 s left"]
+    assert left == ["1 min 00 s left", "30.0 s left", "0.0 s left"]
+    assert mmcv.count_archs("8.0;9.0+PTX") == mmcv.count_archs("8.0 9.0") == 2
 
 
 def test_cuda_files_that_have_an_object_are_done(tmp_path: Path) -> None:

@@ -9,18 +9,27 @@ from env_setup.prerequisites import (
     GIT,
     HEADERS,
     INSTALL,
+    LIBRARIES,
     MAKE,
     VENV,
     Need,
     has_compiler,
     has_headers,
+    has_libraries,
     has_venv,
     install_command,
     require_system,
 )
 from env_setup.shell import SetupError
 
-NEEDS = {"VENV": VENV, "COMPILER": COMPILER, "HEADERS": HEADERS, "MAKE": MAKE, "GIT": GIT}
+NEEDS = {
+    "VENV": VENV,
+    "COMPILER": COMPILER,
+    "HEADERS": HEADERS,
+    "LIBRARIES": LIBRARIES,
+    "MAKE": MAKE,
+    "GIT": GIT,
+}
 Lack = Callable[..., None]
 
 
@@ -50,13 +59,14 @@ def test_a_complete_system_is_passed_in_silence(
 
 
 def test_all_that_is_missing_is_named_with_one_command(lack: Lack) -> None:
-    lack("VENV", "COMPILER", "HEADERS", "MAKE", "GIT")
+    lack(*NEEDS)
     minor = sys.version_info[1]
-    packages = f"python3.{minor}-venv build-essential python3.{minor}-dev make git"
+    python, libraries = f"python3.{minor}", "libgl1 libglib2.0-0"
+    packages = f"{python}-venv build-essential {python}-dev {libraries} make git"
     with pytest.raises(SetupError) as caught:
         require_system(compiles=True)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[1].startswith("missing: a C++ compiler")
     assert lines[-1] == f"to do: apt-get install {packages}"
 
@@ -113,3 +123,18 @@ def test_this_system_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not has_compiler()
     (tmp_path / "g++").touch(mode=0o755)
     assert has_compiler()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere OpenCV brings its libraries")
+def test_the_libraries_of_opencv_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has_libraries()
+    asked: list[str] = []
+
+    def load(name: str) -> None:
+        asked.append(name)
+        if name.startswith("libgthread"):
+            raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", load)
+    assert not has_libraries()
+    assert asked == ["libGL.so.1", "libgthread-2.0.so.0"]

@@ -1,3 +1,5 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,36 @@ def test_failure_names_command_status_log_and_last_lines(shell: Shell) -> None:
     assert "  | 15\n" in message
     assert "  | 14\n" not in message
     assert "to do: " in message
+
+
+def test_an_interrupted_command_ends_with_all_that_it_started(shell: Shell) -> None:
+    code = (
+        "import subprocess; child = subprocess.Popen(['sleep', '60']); "
+        "print(child.pid, flush=True); child.wait()"
+    )
+    seen: list[int] = []
+
+    def interrupt(line: str) -> None:
+        seen.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shell.run("build", shell.python, "-c", code, on_line=interrupt)
+    assert is_gone(seen[0])
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process ends within a few seconds; a dead one that nobody waits for is a zombie."""
+    stat = Path(f"/proc/{pid}/stat")
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @pytest.mark.parametrize(
