@@ -10,11 +10,9 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS, DefaultScope
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmvan.data.check.left_out import reason_left_out
-from mmvan.data.sample.catalog import KINDS
-from mmvan.data.sample.images import generator, write_jpeg
-from mmvan.data.sample.scenes import draw_portrait
 from mmvan.deploy.contract import Contract
 from mmvan.engine.config import innermost_dataset
 from mmvan.errors import DataError, DeployError
@@ -23,7 +21,7 @@ from mmvan.type_name import type_name
 ENDINGS = (*(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp"), *(".tif", ".tiff", ".ppm", ".pgm"))
 # Of a pipeline, what has no image to work on here: annotations, and packing for a model.
 _NOT_FOR_IMAGES = ("Annotations", "Proposals", "Pack")
-_DRAWN_SIDES = (240, 320)
+_PATCHES, _DRAWN_SIZE = (9, 12), (320, 240)  # Rows and columns; width and height.
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,13 @@ def find_images(folder: Path, option: str) -> list[Path]:
 
 
 def draw_images(folder: Path, count: int) -> list[Path]:
-    """Draw sample images, for want of the user's own."""
+    """Draw soft patches of colours, for want of the user's own images."""
     paths = []
-    for kind in range(count):
-        rng = generator(0, "export", kind)
-        image = draw_portrait(rng, kind % len(KINDS), *_DRAWN_SIDES)
-        paths.append(write_jpeg(folder / f"{kind:02}.jpg", image))
+    for index in range(count):
+        patches = np.random.default_rng(index).integers(0, 256, (*_PATCHES, 3), dtype=np.uint8)
+        image = Image.fromarray(patches).resize(_DRAWN_SIZE, Image.Resampling.BICUBIC)
+        paths.append(folder / f"{index:02}.png")
+        image.save(paths[-1])
     return paths
 
 

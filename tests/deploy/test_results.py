@@ -44,7 +44,7 @@ def test_a_classifier_writes_the_five_best_classes(
     with (tmp_path / "results.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 5 * IMAGES
-    assert {row["image"] for row in rows} == {f"below/{i:02}.jpg" for i in range(IMAGES)}
+    assert {row["image"] for row in rows} == {f"below/{i:02}.png" for i in range(IMAGES)}
     assert [row["rank"] for row in rows[:5]] == list("12345")
     classes = runtime.contract.classes
     assert all(classes[int(row["label"])] == row["class"] for row in rows)
@@ -67,7 +67,7 @@ def test_a_segmentor_writes_masks_in_the_size_of_the_image(
     overlays = sorted((tmp_path / "out" / "below").glob("*.overlay.png"))
     assert len(masks) == len(overlays) == IMAGES
     mask = np.asarray(Image.open(masks[0]))
-    original = Image.open(folder / "below" / "00.jpg")
+    original = Image.open(folder / "below" / "00.png")
     assert mask.shape == (original.height, original.width)
     assert mask.max() < len(runtime.contract.classes)
     # Half the image, half the colour of its class.
