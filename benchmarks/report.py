@@ -25,10 +25,10 @@ the networks that a user would take instead. This page is made from the CSV file
     python benchmarks/run.py all      # measures everything on this machine, about 25 minutes
     python benchmarks/run.py report   # writes this page and the images
 
-Instead of `all`, `run.py` takes one of `ops`, `inference`, `breakdown`, `training`, `memory`,
-`startup`, `loading`, `scaling` and `data_loading`. `--only 'folded*'` measures some forms;
-`--repeats`, `--threads` and `--device {{auto,cpu,cuda}}` do what they say. On a GPU it measures AMP
-bfloat16 and writes `*_cuda.csv` beside the others. Run it on otherwise idle cores.
+Instead of `all`, `run.py` takes one of `ops`, `inference`, `breakdown`, `training`, `backends`,
+`memory`, `startup`, `loading`, `scaling` and `data_loading`. `--only 'folded*'` measures some
+forms; `--repeats`, `--threads` and `--device {{auto,cpu,cuda}}` do what they say. On a GPU it
+measures AMP bfloat16 and writes `*_cuda.csv` beside the others. Run it on otherwise idle cores.
 
 The forms of a case take turns in one process, with the same weights, images and number of threads.
 Times are medians with the 20th and 80th percentile; *ratio* is the time of the first form over that
@@ -196,6 +196,17 @@ def _loading(table: Table) -> str:
     )
 
 
+def _backends(table: Table) -> str:
+    return _per_case(
+        table.rows,
+        ("what", "layout", "backend", "ms (p20 to p80)", "ratio", "difference"),
+        lambda row: (
+            *(row.metric, row.layout, row.form),
+            *(_range(row), _ratio(row), _difference(row)),
+        ),
+    )
+
+
 def _scaling(table: Table) -> str:
     """Forms as rows, sizes as columns."""
     sizes = sorted({row.size for row in table.rows})
@@ -291,6 +302,7 @@ SECTIONS = {
     "inference": ("Inference", _networks),
     "breakdown": ("Where the time goes", _breakdown),
     "training": ("Training step", _networks),
+    "backends": ("Operators in whole models", _backends),
     "memory": ("Training memory", _memory),
     "startup": ("Start", _startup),
     "loading": ("Building and loading", _loading),

@@ -25,7 +25,7 @@ from mmvan.errors import ConfigError
 
 HERE = Path(__file__).resolve().parent
 SUITES = (
-    *("ops", "inference", "breakdown", "training"),
+    *("ops", "inference", "breakdown", "training", "backends"),
     *("memory", "startup", "loading", "scaling", "data_loading"),
 )
 CPU_ALONE = ("breakdown",)

@@ -34,14 +34,14 @@ class Form:
     Args:
         options: Of :class:`mmvan.VAN`; None for mmpretrain's.
         channels_last: Convert network and images, as a user of PyTorch does.
-        triton: Our Triton kernels, which no operator chooses by itself.
+        backend: Of our operators; None for their own choice, which is never ``triton``.
         fused: The fused implementation of AdamW.
         compiled: ``torch.compile`` the network.
     """
 
     options: Mapping[str, Any] | None = field(default_factory=dict)
     channels_last: bool = False
-    triton: bool = False
+    backend: str | None = None
     fused: bool = False
     compiled: bool = False
 
@@ -75,9 +75,9 @@ FORMS = {
     "ours channels_last compile": Form(_LAST, fused=True, compiled=True),
 }
 TRITON_FORMS = {
-    "ours triton": Form(_LAST, triton=True, fused=True),
-    "ours triton lean": Form({**_LAST, "with_cp": "lean"}, triton=True, fused=True),
-    "ours triton compile": Form(_LAST, triton=True, fused=True, compiled=True),
+    "ours triton": Form(_LAST, backend="triton", fused=True),
+    "ours triton lean": Form({**_LAST, "with_cp": "lean"}, backend="triton", fused=True),
+    "ours triton compile": Form(_LAST, backend="triton", fused=True, compiled=True),
 }
 
 
@@ -166,7 +166,7 @@ class Trainer:
         layout = torch.channels_last if form.channels_last else torch.contiguous_format
         self.images = images.contiguous(memory_format=layout)
         self._labels = labels
-        self._backend = "triton" if form.triton else None
+        self._backend = form.backend
         self._run: Callable[[Tensor], Tensor] = (
             torch.compile(self.model) if form.compiled else self.model
         )
@@ -174,10 +174,17 @@ class Trainer:
 
     def loss(self) -> Tensor:
         """Forward: the loss, a scalar."""
+        with self._amp():
+            return F.cross_entropy(self.logits(), self._labels)
+
+    def logits(self) -> Tensor:
+        """Forward: those of the batch, of shape (N, 1000)."""
+        with use_backend(self._backend), self._amp():
+            return self._run(self.images)
+
+    def _amp(self) -> torch.autocast:
         device = self.images.device.type
-        amp = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
-        with use_backend(self._backend), amp:
-            return F.cross_entropy(self._run(self.images), self._labels)
+        return torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
 
     def step(self) -> Tensor:
         """A whole step; the loss before it."""

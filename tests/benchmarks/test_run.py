@@ -4,12 +4,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import backends
 import loading
 import pytest
 import run
 import scaling
 from breakdown import KINDS, LIMIT, TOTAL
 from goals import is_right
+from report import SECTIONS
 from startup import METRICS
 from table import Table, read_table
 
@@ -73,6 +75,20 @@ def test_training_ends_with_the_same_loss_in_every_form(
     only = ("*eager", "*last", "*fused", "*lean", "*with_cp")
     rows = quick("training", tmp_path, monkeypatch, only).rows
     assert len(rows) == 8
+    assert [row for row in rows if row.difference is None or row.difference > 1e-5] == []
+
+
+@pytest.mark.slow
+def test_every_backend_of_a_cpu_runs_whole_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = quick("backends", tmp_path, monkeypatch).rows
+    assert [(row.layout, row.metric, row.form) for row in rows] == [
+        (layout, metric, form)
+        for layout in backends.LAYOUTS
+        for metric in (backends.INFERENCE, backends.TRAINING)
+        for form in ("torch", "phase_split", "native")
+    ]
     assert [row for row in rows if row.difference is None or row.difference > 1e-5] == []
 
 
@@ -157,7 +173,7 @@ def test_all_runs_each_suite_in_a_process_and_names_those_that_failed(
     with pytest.raises(SystemExit, match=r"^failed: memory$"):
         command(monkeypatch, "all", "--quick", "--out", tmp_path)
     assert [arguments[2] for arguments in started] == [*run.SUITES]
-    assert len(run.SUITES) == 8
+    assert set(run.SUITES) == set(SECTIONS)
     assert all(arguments[3:] == ["--quick", "--out", str(tmp_path)] for arguments in started)
 
 
