@@ -7,6 +7,7 @@ mode. Baseline is PyTorch's own operators in the same layout.
 from collections.abc import Mapping
 
 import torch
+from ops import ELSEWHERE
 from settings import Settings
 from table import Measurement, compare
 from timing import Step, relative_difference, take_turns
@@ -19,13 +20,12 @@ SUITE = "backends"
 BASELINE = "torch"
 INFERENCE, TRAINING = "inference", "training step"
 LAYOUTS = {"contiguous": False, "channels_last": True}
-_ELSEWHERE = {"cpu": ("triton",), "cuda": ("phase_split", "native")}
 _REPEATS = 9
 
 
 def measure(settings: Settings) -> list[Measurement]:
     """Every backend of a device in both layouts, in turns within each."""
-    names = [name for name in BACKENDS if name not in _ELSEWHERE[settings.device]]
+    names = [name for name in BACKENDS if name not in ELSEWHERE[settings.device]]
     return [
         row
         for layout in LAYOUTS

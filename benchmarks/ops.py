@@ -19,9 +19,9 @@ from mmvan.ops import (
     depthwise,
     depthwise_conv2d,
     depthwise_gelu,
-    feed_forward,
     large_kernel_attention,
 )
+from mmvan.ops.backends import KERNELS
 
 SUITE = "ops"
 BASELINE = "torch"
@@ -38,7 +38,7 @@ _QUICK = ((1, 16, 9, 10),)
 
 
 # What cannot run on a device, or was not made for it.
-_ELSEWHERE = {"cpu": ("triton",), "cuda": ("phase_split", "native")}
+ELSEWHERE = {"cpu": ("triton",), "cuda": ("phase_split", "native")}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Operator:
 
     def backends(self, device: str) -> list[str]:
         """Those of a device."""
-        return [name for name in self.offers if name not in _ELSEWHERE[device]]
+        return [name for name in self.offers if name not in ELSEWHERE[device]]
 
 
 OPERATORS = {
@@ -76,7 +76,7 @@ OPERATORS = {
     "large kernel attention": Operator(
         large_kernel_attention, attention.OFFERS, (5, 7, 1), _B0 + _B2
     ),
-    "depthwise 3x3 and GELU": Operator(depthwise_gelu, feed_forward.OFFERS, (3,), _B0_HIDDEN),
+    "depthwise 3x3 and GELU": Operator(depthwise_gelu, ("torch", *KERNELS), (3,), _B0_HIDDEN),
 }
 
 

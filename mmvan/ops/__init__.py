@@ -4,7 +4,7 @@ Triton, where it is asked for, is imported when the first of its kernels runs.
 """
 
 from mmvan.ops.attention import large_kernel_attention
-from mmvan.ops.backends import BACKENDS, requested_backend, use_backend
+from mmvan.ops.backends import BACKENDS, add_kernels, requested_backend, use_backend
 from mmvan.ops.choice import describe_choice, restore_choice
 from mmvan.ops.depthwise import depthwise_conv2d, make_depthwise_conv, run_conv
 from mmvan.ops.feed_forward import depthwise_gelu
@@ -12,6 +12,7 @@ from mmvan.ops.fusion import kernels_are_fused
 
 __all__ = [
     "BACKENDS",
+    "add_kernels",
     "depthwise_conv2d",
     "depthwise_gelu",
     "describe_choice",

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import BACKENDS, KERNELS, Backend, choose_backend, own_choice
+from mmvan.ops.backends import BACKENDS, KERNELS, choose_backend, own_choice
 from mmvan.ops.depthwise import depthwise_conv2d, phase_split_is_faster
 from mmvan.ops.library import depthwise_pair
 
@@ -46,7 +46,7 @@ def large_kernel_attention(
         ModelError: There is no such backend, or it cannot compute this.
     """
     narrow = to_autocast_type(x)
-    rule: Backend = "phase_split" if phase_split_is_faster(x, dw_d_weight, dilation) else "torch"
+    rule = "phase_split" if phase_split_is_faster(x, dw_d_weight, dilation) else "torch"
     automatic = own_choice(narrow, dw_weight, dw_d_weight, offers=OFFERS, otherwise=rule)
     kernels = (dw_weight, dw_bias, dw_d_weight, dw_d_bias)
     tensors = (narrow, *kernels)

@@ -17,7 +17,6 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -27,16 +26,16 @@ from mmvan.ops.choice import chosen
 from mmvan.ops.native.support import build_fault, supports
 from mmvan.ops.observers import in_channels_last, is_recorded, is_transformed
 
-Backend = Literal["torch", "phase_split", "native", "triton"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
-# Those with kernels of their own, which span several modules of a model.
-KERNELS: tuple[Backend, ...] = ("native", "triton")
+# Those with kernels of their own, which span several modules of a model, and the packages that have
+# them: ``launch`` computes, ``support`` says what it cannot compute (:mod:`mmvan.ops.library`).
+KERNELS: dict[str, str] = {"native": "mmvan.ops.native", "triton": "mmvan.ops.triton"}
+BACKENDS: list[str] = ["torch", "phase_split", *KERNELS]
 VARIABLE = "MMVAN_OPS_BACKEND"
 # As PyTorch sees the processor, and as ATEN_CPU_CAPABILITY may limit it.
 HAS_WIDE_VECTORS = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 _logger = logging.getLogger(__name__)
-_reported: set[tuple[str, Backend, str, torch.dtype]] = set()
+_reported: set[tuple[str, str, str, torch.dtype]] = set()
 # As it was when this module was imported.
 _ASKED = os.environ.get(VARIABLE)
 
@@ -50,6 +49,25 @@ class _Setting(threading.local):
 
 
 _setting = _Setting()
+
+
+def add_kernels(name: str, package: str) -> None:
+    """Make a backend known that has kernels of its own.
+
+    It runs where it is asked for by its name; it is not among those that ``mmvan tune`` measures.
+
+    Args:
+        name: What it is to be called.
+        package: Its importable name; it has the modules ``launch`` and ``support``, with the
+            functions that those of ``mmvan.ops.native`` have.
+
+    Raises:
+        ModelError: There is a backend of this name.
+    """
+    if name in BACKENDS:
+        raise ModelError(f"there is a backend {name!r} already: {', '.join(BACKENDS)}")
+    KERNELS[name] = package
+    BACKENDS.append(name)
 
 
 @contextmanager
@@ -73,7 +91,7 @@ def use_backend(name: str | None) -> Iterator[None]:
         _setting.source, _setting.name = before
 
 
-def requested_backend() -> Backend | None:
+def requested_backend() -> str | None:
     """The backend that :func:`use_backend` or the environment asks for, or None.
 
     Raises:
@@ -83,9 +101,7 @@ def requested_backend() -> Backend | None:
     return _checked(_setting.source, name, BACKENDS) if name else None
 
 
-def own_choice(
-    x: Tensor, *weights: Tensor, offers: tuple[Backend, ...], otherwise: Backend = "torch"
-) -> Backend:
+def own_choice(x: Tensor, *weights: Tensor, offers: Sequence[str], otherwise: str = "torch") -> str:
     """What an operator runs where nobody asks for a backend.
 
     Args:
@@ -102,7 +118,7 @@ def own_choice(
     return backend if backend in offers and _computes(backend, x, *weights) else otherwise
 
 
-def _computes(backend: Backend, x: Tensor, *weights: Tensor) -> bool:
+def _computes(backend: str, x: Tensor, *weights: Tensor) -> bool:
     if backend == "native":
         return supports(x, *weights) and build_fault() is None
     return backend != "triton" or x.device.type == "cuda"
@@ -122,10 +138,10 @@ def native_is_faster(x: Tensor, *weights: Tensor) -> bool:
 def choose_backend(
     op: str,
     tensors: Sequence[Tensor | None],
-    offers: tuple[Backend, ...],
-    automatic: Backend,
+    offers: Sequence[str],
+    automatic: str,
     argument: str | None,
-) -> Backend:
+) -> str:
     """Choose the backend of one call, and tell the log when an operator uses it first.
 
     Args:
@@ -139,7 +155,7 @@ def choose_backend(
         ModelError: The argument is not among the offers, or the setting is no backend.
     """
     setting = requested_backend()
-    chosen = setting if setting in offers else automatic
+    chosen = setting if setting is not None and setting in offers else automatic
     if argument is not None:
         chosen = _checked(f"{op}: backend", argument, offers)
     x, *parameters = (tensor for tensor in tensors if tensor is not None)
@@ -150,7 +166,7 @@ def choose_backend(
     return chosen
 
 
-def _checked(source: str, name: str, names: tuple[Backend, ...]) -> Backend:
+def _checked(source: str, name: str, names: Sequence[str]) -> str:
     if name not in names:
         raise ModelError(
             f"{source} must be one of {', '.join(names)}, got {name!r}.{did_you_mean(name, names)}"
@@ -158,7 +174,7 @@ def _checked(source: str, name: str, names: tuple[Backend, ...]) -> Backend:
     return name
 
 
-def _report(op: str, backend: Backend, device: str, dtype: torch.dtype) -> None:
+def _report(op: str, backend: str, device: str, dtype: torch.dtype) -> None:
     key = (op, backend, device, dtype)
     if key not in _reported:
         _reported.add(key)

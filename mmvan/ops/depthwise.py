@@ -4,11 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvan.errors import ModelError
-from mmvan.ops.backends import Backend, choose_backend, own_choice
+from mmvan.ops.backends import choose_backend, own_choice
 from mmvan.ops.observers import are_watched, is_depthwise, is_seen
 from mmvan.ops.phases import split_conv
 
-OFFERS: tuple[Backend, ...] = ("torch", "phase_split")
+OFFERS = ("torch", "phase_split")
 
 
 def depthwise_conv2d(
@@ -34,7 +34,7 @@ def depthwise_conv2d(
     Raises:
         ModelError: There is no such backend.
     """
-    rule: Backend = "phase_split" if phase_split_is_faster(x, weight, dilation) else "torch"
+    rule = "phase_split" if phase_split_is_faster(x, weight, dilation) else "torch"
     automatic = own_choice(x, weight, offers=OFFERS, otherwise=rule)
     tensors = (x, weight, bias)
     chosen = choose_backend("depthwise_conv2d", tensors, OFFERS, automatic, backend)

@@ -5,10 +5,8 @@ from torch import Tensor
 
 from mmvan.ops import library
 from mmvan.ops.autocast import to_autocast_type
-from mmvan.ops.backends import KERNELS, Backend, choose_backend, own_choice
+from mmvan.ops.backends import KERNELS, choose_backend, own_choice
 from mmvan.ops.depthwise import depthwise_conv2d
-
-OFFERS: tuple[Backend, ...] = ("torch", *KERNELS)
 
 
 def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None = None) -> Tensor:
@@ -30,9 +28,10 @@ def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None 
         ModelError: There is no such backend, or it cannot compute this.
     """
     narrow = to_autocast_type(x)
-    automatic = own_choice(narrow, weight, offers=OFFERS)
+    offers = ("torch", *KERNELS)
+    automatic = own_choice(narrow, weight, offers=offers)
     tensors = (narrow, weight, bias)
-    chosen = choose_backend("depthwise_gelu", tensors, OFFERS, automatic, backend)
+    chosen = choose_backend("depthwise_gelu", tensors, offers, automatic, backend)
     if chosen in KERNELS:
         return library.depthwise_gelu(narrow, weight, bias, chosen)
     return F.gelu(depthwise_conv2d(x, weight, bias, 1, "torch"))

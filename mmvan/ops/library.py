@@ -1,8 +1,8 @@
 """The operators with kernels of their own as PyTorch knows them: shapes and gradients.
 
-Each ``backend`` is a package beside this file. Its ``launch`` computes, its ``support`` says what
-it cannot compute. Both are imported when they are first needed, so that mmvan works without what
-the kernels are made with.
+Each ``backend`` is a package, named in :data:`mmvan.ops.backends.KERNELS`. Its ``launch`` computes,
+its ``support`` says what it cannot compute. Both are imported when they are first needed, so that
+mmvan works without what the kernels are made with.
 
 A forward pass keeps its inputs and nothing else; the backward pass computes what was in between
 again. Where the gradient itself is to be differentiated (``create_graph=True``), PyTorch's
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from mmvan.errors import ModelError
+from mmvan.ops.backends import KERNELS
 
 
 @custom_op("mmvan::depthwise_pair", mutates_args=())
@@ -129,11 +130,11 @@ def _(
 
 
 def _launch(backend: str) -> Any:
-    return importlib.import_module(f"mmvan.ops.{backend}.launch")
+    return importlib.import_module(f"{KERNELS[backend]}.launch")
 
 
 def _check(backend: str, op: str, x: Tensor, *parameters: Tensor) -> None:
-    support = importlib.import_module(f"mmvan.ops.{backend}.support")
+    support = importlib.import_module(f"{KERNELS[backend]}.support")
     fault = next(support.faults(x, *parameters), None)
     if fault:
         raise ModelError(f"{op}: backend {backend!r} {fault}. Use backend 'torch'.")

@@ -14,6 +14,10 @@ from mmvan import VAN
 from mmvan.arch import ARCHS, Arch
 from mmvan.checkpoint.convert import convert_state_dict
 from mmvan.checkpoint.layouts import LAYOUTS, OFFICIAL, Layout
+from mmvan.errors import ModelError
+from mmvan.ops import BACKENDS, add_kernels, use_backend
+from mmvan.ops.backends import KERNELS
+from tests.plugin.kernels import launch
 
 THEIRS: Layout = replace(
     OFFICIAL, name="theirs", block="level{i}.{j}", inner={**OFFICIAL.inner, "norm1": "first_norm"}
@@ -24,7 +28,10 @@ THEIRS: Layout = replace(
 def _added() -> Iterator[None]:
     ARCHS["nano"] = Arch((8, 16), (1, 2), (2, 2))
     LAYOUTS.append(THEIRS)
+    add_kernels("theirs", "tests.plugin.kernels")
     yield
+    BACKENDS.remove("theirs")
+    del KERNELS["theirs"]
     LAYOUTS.remove(THEIRS)
     del ARCHS["nano"]
 
@@ -63,3 +70,24 @@ def test_a_layout_is_loaded_by_pytorch_and_by_init_cfg_and_converted(tmp_path: P
     converted = convert_state_dict(state, "official")
     assert converted.source == "theirs"
     assert "block2.1.norm1.weight" in converted.state_dict
+
+
+def test_kernels_compute_whole_models_and_their_gradients() -> None:
+    model, images = VAN("nano", drop_path_rate=0), torch.rand(2, 3, 32, 32)
+    expected = gradients(model, images)
+    launch.calls.clear()
+    with use_backend("theirs"):
+        found = gradients(model, images)
+    assert launch.calls == {"pair": 3, "gelu": 3, "pair_backward": 3, "gelu_backward": 3}
+    torch.testing.assert_close(found, expected)
+
+
+def gradients(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    sum(out.square().mean() for out in model(images)).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_the_name_of_another_backend_is_refused() -> None:
+    with pytest.raises(ModelError, match="there is a backend 'native' already"):
+        add_kernels("native", "tests.plugin.kernels")

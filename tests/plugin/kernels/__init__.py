@@ -1,0 +1,1 @@
+"""Kernels as a user's package has them; these are PyTorch's operators."""
