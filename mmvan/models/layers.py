@@ -96,7 +96,7 @@ class LargeKernelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        convs = [conv for name in _CONVS if (conv := getattr(self, name, None)) is not None]
+        convs = [getattr(self, name) for name in _CONVS if getattr(self, name, None) is not None]
         if self.fusable and kernels_are_fused(x, *convs) and _are_one_kernel(*convs):
             return self._in_one_call(x)
         attn = x
