@@ -18,7 +18,9 @@ from mmvan.engine.processes import use_plain_batch_norm
 PAGE = (Path(__file__).parents[1] / "docs" / "use_in_your_config.md").read_text()
 SNIPPETS = {
     match["library"]: match[0]
-    for match in re.finditer(r'_base_ = "(?P<library>mm\w+)::.*?(?=```)', PAGE, re.DOTALL)
+    for match in re.finditer(
+        r'^_base_ = "(?P<library>mm\w+)::.*?(?=```)', PAGE, re.DOTALL | re.MULTILINE
+    )
 }
 SIZE = (64, 64)
 

@@ -57,6 +57,7 @@ def test_only_the_first_cell_installs() -> None:
 def test_it_runs(tmp_path: Path) -> None:
     """As plain Python, in the folder that the notebooks of a clone are in."""
     place = Place(tmp_path)
+    place.furnish()
     left_out = {INSTALLS}
     if importlib.util.find_spec("pytorch_grad_cam") is None:
         left_out.add(NEEDS_GRAD_CAM)
