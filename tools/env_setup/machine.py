@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from env_setup.prerequisites import COMPILER, has_compiler, install_command
@@ -51,7 +51,7 @@ class Torch:
     built_for: str
     cxx: int = 17
     include: str = ""
-    cuda_headers: Sequence[str] = ()
+    cuda_headers: list[str] = field(default_factory=list)
 
 
 def probe_torch(shell: Shell) -> Torch:
