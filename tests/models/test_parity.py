@@ -46,16 +46,23 @@ def test_outputs_gradients_and_statistics_are_the_peers(peer: Peer, arch: str) -
     ours, theirs, mapped = build_pair(peer, arch, peer.layout)
     assert mapped == TENSORS[arch]
     for mode, shape in zip(MODES, SHAPES, strict=True):
-        got, expected = run_pair(peer, ours, theirs, mode, torch.randn(shape))
-        assert len(got.outputs.stages) == 4
-        torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-5, atol=1e-5)
-        # After training, the evaluation starts from statistics that each has kept for itself.
-        assert got.buffers.keys() == expected.buffers.keys()
-        torch.testing.assert_close(got.buffers, expected.buffers, rtol=1e-5, atol=1e-5)
-        assert got.gradients.keys() == expected.gradients.keys()
-        assert len(got.gradients) == len(dict(ours.named_parameters()))
-        errors = gradient_errors(got, expected)
-        assert max(errors.values()) < 1e-4, max(errors, key=lambda name: errors[name])
+        assert_is_the_peers(peer, ours, theirs, mode, shape)
+
+
+def assert_is_the_peers(
+    peer: Peer, ours: nn.Module, theirs: nn.Module, mode: str, shape: tuple[int, ...]
+) -> None:
+    """In one mode; what was compared is as large as the models, and goes with this call."""
+    got, expected = run_pair(peer, ours, theirs, mode, torch.randn(shape))
+    assert len(got.outputs.stages) == 4
+    torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-5, atol=1e-5)
+    # After training, the evaluation starts from statistics that each has kept for itself.
+    assert got.buffers.keys() == expected.buffers.keys()
+    torch.testing.assert_close(got.buffers, expected.buffers, rtol=1e-5, atol=1e-5)
+    assert got.gradients.keys() == expected.gradients.keys()
+    assert len(got.gradients) == len(dict(ours.named_parameters()))
+    errors = gradient_errors(got, expected)
+    assert max(errors.values()) < 1e-4, max(errors, key=lambda name: errors[name])
 
 
 def test_transformers_differs_by_the_memory_layout_between_its_stages_only() -> None:
