@@ -61,6 +61,7 @@ def find_images(folder: Path, option: str) -> list[Path]:
 
 def draw_images(folder: Path, count: int) -> list[Path]:
     """Draw soft patches of colours, for want of the user's own images."""
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index in range(count):
         patches = np.random.default_rng(index).integers(0, 256, (*_PATCHES, 3), dtype=np.uint8)
