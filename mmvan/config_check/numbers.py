@@ -84,6 +84,15 @@ _RANGES: Mapping[str, _Range] = {
     "opencv_num_threads": _Range(0, 2**31 - 1, whole=True),
     "interval": _Range(-1, whole=True),
 }
+# How many layers to build: beyond any network, memory ends before an error can.
+_LAYERS = frozenset(
+    {
+        *("num_convs", "stacked_convs", "num_outs", "num_stages", "num_layers", "depth"),
+        *("num_shared_convs", "num_cls_convs", "num_reg_convs"),
+        *("num_shared_fcs", "num_cls_fcs", "num_reg_fcs", "num_fcs"),
+    }
+)
+_MOST_LAYERS = 10_000
 # There may be several.
 _LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.
@@ -106,6 +115,10 @@ def number_problems(key: str, value: Any, scope: str) -> Iterator[str]:
             continue
         for name in _RANGES.keys() & node.settings.keys():
             yield from _number_problem(node, name, node.settings[name])
+        for name in sorted(_LAYERS & node.settings.keys()):
+            number = node.settings[name]
+            if isinstance(number, int) and number > _MOST_LAYERS:
+                yield f"{node.key}.{name} is {number}; expected at most {_MOST_LAYERS}"
         yield from _image_statistics(node)
 
 

@@ -79,6 +79,7 @@ def test_our_configs_have_none(path: Path) -> None:
             [1.0, 0.0, 1.0],
             "std is .*expected numbers above 0",
         ),
+        (DETECTOR, "model.roi_head.mask_head.num_convs", 10**12, "expected at most 10000"),
         (SEGMENTOR, "param_scheduler.1.by_epoch", True, "it would never change anything"),
         (SEGMENTOR, "default_hooks.checkpoint.by_epoch", True, "no checkpoint would be saved"),
         (
