@@ -81,10 +81,11 @@ _RANGES: Mapping[str, _Range] = {
     "prob": _SHARE,
     "topk": _COUNT,
     "max_keep_ckpts": _Range(-1, whole=True),
+    "size_divisor": _COUNT_OR_NONE,
     "opencv_num_threads": _Range(0, 2**31 - 1, whole=True),
     "interval": _Range(-1, whole=True),
 }
-# How many layers to build: beyond any network, memory ends before an error can.
+# How many layers to build, or pixels of a side: beyond these memory ends, or OpenCV fails.
 _LAYERS = frozenset(
     {
         *("num_convs", "stacked_convs", "num_outs", "num_stages", "num_layers", "depth"),
@@ -92,11 +93,13 @@ _LAYERS = frozenset(
         *("num_shared_fcs", "num_cls_fcs", "num_reg_fcs", "num_fcs"),
     }
 )
-_MOST_LAYERS = 10_000
+_MOST: Mapping[str, int] = {**dict.fromkeys(_LAYERS, 10_000), "scale": 2**20}
 # There may be several.
 _LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.
-_NONE_ALLOWED = frozenset({"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes", "lr"})
+_NONE_ALLOWED = frozenset(
+    {"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes", "lr", "size_divisor"}
+)
 
 
 def number_problems(key: str, value: Any, scope: str) -> Iterator[str]:
@@ -115,10 +118,10 @@ def number_problems(key: str, value: Any, scope: str) -> Iterator[str]:
             continue
         for name in _RANGES.keys() & node.settings.keys():
             yield from _number_problem(node, name, node.settings[name])
-        for name in sorted(_LAYERS & node.settings.keys()):
+        for name in sorted(_MOST.keys() & node.settings.keys()):
             number = node.settings[name]
-            if isinstance(number, int) and number > _MOST_LAYERS:
-                yield f"{node.key}.{name} is {number}; expected at most {_MOST_LAYERS}"
+            if isinstance(number, int) and number > _MOST[name]:
+                yield f"{node.key}.{name} is {number}; expected at most {_MOST[name]}"
         yield from _image_statistics(node)
 
 

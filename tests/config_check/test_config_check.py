@@ -80,6 +80,13 @@ def test_our_configs_have_none(path: Path) -> None:
             "std is .*expected numbers above 0",
         ),
         (DETECTOR, "model.roi_head.mask_head.num_convs", 10**12, "expected at most 10000"),
+        (CLASSIFIER, "val_dataloader.dataset.pipeline.1.scale", 10**12, "expected at most 1048576"),
+        (
+            SEGMENTOR,
+            "val_dataloader.dataset.pipeline.2.size_divisor",
+            -0.5,
+            "size_divisor is -0.5; expected an integer from 0",
+        ),
         (SEGMENTOR, "param_scheduler.1.by_epoch", True, "it would never change anything"),
         (SEGMENTOR, "default_hooks.checkpoint.by_epoch", True, "no checkpoint would be saved"),
         (
