@@ -93,7 +93,7 @@ _LAYERS = frozenset(
         *("num_shared_fcs", "num_cls_fcs", "num_reg_fcs", "num_fcs"),
     }
 )
-_MOST: Mapping[str, int] = {**dict.fromkeys(_LAYERS, 10_000), "scale": 2**20}
+_MOST: Mapping[str, int] = {**dict.fromkeys(_LAYERS, 10_000), "scale": 2**20, "crop_size": 2**20}
 # There may be several.
 _LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.
