@@ -85,15 +85,15 @@ _RANGES: Mapping[str, _Range] = {
     "opencv_num_threads": _Range(0, 2**31 - 1, whole=True),
     "interval": _Range(-1, whole=True),
 }
-# How many layers to build, or pixels of a side: beyond these memory ends, or OpenCV fails.
-_LAYERS = frozenset(
-    {
-        *("num_convs", "stacked_convs", "num_outs", "num_stages", "num_layers", "depth"),
-        *("num_shared_convs", "num_cls_convs", "num_reg_convs"),
-        *("num_shared_fcs", "num_cls_fcs", "num_reg_fcs", "num_fcs"),
-    }
+# How many layers to build: beyond any network, memory ends before an error can.
+_LAYERS = (
+    *("num_convs", "stacked_convs", "num_outs", "num_stages", "num_layers", "depth"),
+    *("num_shared_convs", "num_cls_convs", "num_reg_convs"),
+    *("num_shared_fcs", "num_cls_fcs", "num_reg_fcs", "num_fcs"),
 )
-_MOST: Mapping[str, int] = {**dict.fromkeys(_LAYERS, 10_000), "scale": 2**20, "crop_size": 2**20}
+# Pixels of a side: OpenCV reads no larger images, by CV_IO_MAX_IMAGE_WIDTH.
+_SIDES = ("scale", "crop_size")
+_MOST: Mapping[str, int] = {**dict.fromkeys(_LAYERS, 10_000), **dict.fromkeys(_SIDES, 2**20)}
 # There may be several.
 _LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.

@@ -81,6 +81,7 @@ def test_our_configs_have_none(path: Path) -> None:
         ),
         (DETECTOR, "model.roi_head.mask_head.num_convs", 10**12, "expected at most 10000"),
         (CLASSIFIER, "val_dataloader.dataset.pipeline.1.scale", 10**12, "expected at most 1048576"),
+        (CLASSIFIER, "val_dataloader.dataset.pipeline.2.crop_size", 10**12, "at most 1048576"),
         (
             SEGMENTOR,
             "val_dataloader.dataset.pipeline.2.size_divisor",
