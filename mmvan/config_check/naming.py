@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import build_from_cfg
 from mmengine.runner import Runner
 
@@ -36,6 +37,7 @@ _READ_BY = {
     "wrap_model": "model_wrapper_cfg",
 }
 _STARTS = (Runner.train.__code__, Runner.test.__code__)
+_STEPS = {"train_step": "train", "val_step": "val", "test_step": "test"}  # of every model
 # Disks, memory, and another process that has ended.
 _NOT_OF_THE_CONFIG = (OSError, MemoryError, torch.OutOfMemoryError, torch.distributed.DistError)
 _RUNNER_FILE = Path(Runner.__init__.__code__.co_filename)
@@ -66,7 +68,7 @@ def naming_keys(cfg: Config) -> Iterator[None]:
         key = _built_key(cfg, frames)
         if key is not None:
             raise ConfigError(f"{cfg.filename}: {key} cannot be built: {_reason(error)}") from error
-        key = _run_key(cfg, frames)
+        key = _run_key(cfg, frames, error)
         if key is None or isinstance(error, _NOT_OF_THE_CONFIG):
             raise
         raise ConfigError(f"{cfg.filename}: {key} does not work: {_reason(error)}") from error
@@ -84,7 +86,7 @@ def _built_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
     return next((_READ_BY[name] for name in reversed(names) if name in _READ_BY), None)
 
 
-def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
+def _run_key(cfg: Config, frames: Sequence[FrameType], error: Exception) -> str | None:
     """What failed in the first step: the settings in use, else the part of the model."""
     runner = next((f.f_locals["self"] for f in frames if f.f_code in _STARTS), None)
     later = any(f.f_code.co_name == "run_iter" and f.f_locals.get("idx", 0) for f in frames)
@@ -92,15 +94,31 @@ def _run_key(cfg: Config, frames: Sequence[FrameType]) -> str | None:
         return None
     names = {id(module): name for name, module in runner.model.named_modules()}
     # From the inside out: what a caller of the failing part holds says nothing of it.
-    for frame in reversed(frames):
+    for depth, frame in reversed([*enumerate(frames)]):
         acting = frame.f_locals.get("self")
         if isinstance(acting, ConfigDict) and (key := _same_settings(cfg, acting)):
             return key
         if isinstance(acting, BaseMetric):
             return "val_evaluator" if _STARTS[0] in {f.f_code for f in frames} else "test_evaluator"
+        if isinstance(acting, BaseDataPreprocessor) and isinstance(error, KeyError):
+            return f"{_loader(frames)}_dataloader.dataset.pipeline"  # which did not pack it
         if id(acting) in names:
-            return f"model.{names[id(acting)]}".rstrip(".")
+            key = f"model.{names[id(acting)]}".rstrip(".")
+            settings = _settings_read(cfg, frames[depth:])
+            return f"{key} with {settings}" if settings else key
     return None
+
+
+def _loader(frames: Sequence[FrameType]) -> str:
+    """Whose batch the model was given: of ``train``, ``val`` and ``test``."""
+    return next(_STEPS[frame.f_code.co_name] for frame in frames if frame.f_code.co_name in _STEPS)
+
+
+def _settings_read(cfg: Config, frames: Sequence[FrameType]) -> str | None:
+    """The innermost settings of the model that a function was given, such as its ``test_cfg``."""
+    values = (value for frame in reversed(frames) for value in frame.f_locals.values())
+    found = (_same_settings(cfg, value) for value in values if isinstance(value, ConfigDict))
+    return next(filter(None, found), None)
 
 
 def _same_settings(cfg: Config, settings: Mapping[str, Any]) -> str | None:

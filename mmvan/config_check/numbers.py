@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
-from mmvan.config_check.parts import Part, parts_of
+from mmvan.config_check.parts import Part, parts_of, resolve
 
 
 class _Range(NamedTuple):
@@ -46,6 +46,11 @@ _COUNT_OR_NONE = _Range(0, whole=True)
 _POSITIVE = _Range(0, open_low=True)
 _NOT_NEGATIVE = _Range(0)
 _SHARE = _Range(0, 1)
+# Of paramwise_cfg, as MMEngine's constructor has them.
+_FACTORS = (
+    *("norm_decay_mult", "bias_decay_mult", "flat_decay_mult", "dwconv_decay_mult"),
+    *("bias_lr_mult", "dcn_offset_lr_mult"),
+)
 # By the name of the setting, wherever the libraries have it. A list holds several such numbers.
 _RANGES: Mapping[str, _Range] = {
     "batch_size": _COUNT,
@@ -61,6 +66,7 @@ _RANGES: Mapping[str, _Range] = {
     "weight_decay": _NOT_NEGATIVE,
     "lr_mult": _NOT_NEGATIVE,
     "decay_mult": _NOT_NEGATIVE,
+    **dict.fromkeys(_FACTORS, _NOT_NEGATIVE),
     "decay_rate": _SHARE,
     "eta_min": _NOT_NEGATIVE,
     "start_factor": _SHARE,
@@ -98,7 +104,7 @@ _MOST: Mapping[str, int] = {**dict.fromkeys(_LAYERS, 10_000), **dict.fromkeys(_S
 _LISTS = frozenset({"milestones", "topk", "prob", "loss_weight", "lr"})
 # May be left to the library.
 _NONE_ALLOWED = frozenset(
-    {"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes", "lr", "size_divisor"}
+    {"drop_rate", "prob", "eta_min", "drop_path_rate", "num_classes", "size_divisor", *_FACTORS}
 )
 
 
@@ -128,10 +134,16 @@ def number_problems(key: str, value: Any, scope: str) -> Iterator[str]:
 def _number_problem(node: Part, name: str, value: Any) -> Iterator[str]:
     listed = name in _LISTS and isinstance(value, (list, tuple))
     numbers = value if listed else [value]
-    if value is None and name in _NONE_ALLOWED:
+    if value is None and (name in _NONE_ALLOWED or (name == "lr" and not _is_torch(node))):
         return
     if not all(_RANGES[name].holds(number) for number in numbers):
         yield f"{node.key}.{name} is {value!r}; expected {_RANGES[name]}"
+
+
+def _is_torch(node: Part) -> bool:
+    """Whether it is an optimizer of PyTorch's; those of others may find a learning rate."""
+    found = resolve(node.settings.get("type"), node.scope)
+    return any(str(getattr(kind, "__module__", "")).startswith("torch.") for kind in found)
 
 
 def _image_statistics(node: Part) -> Iterator[str]:

@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 
 from mmengine.config import Config
 
-from mmvan.config_check.parts import parts_of
+from mmvan.config_check.nodes import nodes_of
+from mmvan.config_check.parts import is_known, parts_of
 
 _Kinds: TypeAlias = tuple[type, ...]
 _DICT: _Kinds = (Mapping,)
@@ -51,6 +52,8 @@ _PARTS: Mapping[str, _Kinds] = {
     "roi_head": _DICT_OR_LIST,
     "data_preprocessor": _DICT,
 }
+# Of train_cfg and test_cfg of the libraries' models.
+_STAGES = frozenset({"rpn", "rpn_proposal", "rcnn", "assigner", "sampler", "nms"})
 # Of loaders and optimizers, wherever they have it; None is allowed for all.
 _INNER: Mapping[str, _Kinds] = {
     "dataset": _DICT,
@@ -106,6 +109,7 @@ def shape_problems(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
         elif isinstance(value, Mapping):  # inside of which all is the classes' own
             for name, part in value.items():
                 yield from _problem(f"model.{name}", part, _PARTS.get(name))
+            yield from _stage_problems(value, cfg.default_scope)
 
 
 def may_be(key: str, value: Any) -> bool:
@@ -119,13 +123,25 @@ def may_be(key: str, value: Any) -> bool:
 
 
 def _inner_problems(key: str, value: Any, scope: str) -> Iterator[str]:
+    constructor = value.get("constructor") if isinstance(value, Mapping) else None
+    own = constructor is not None and not is_known(constructor, scope)
     for node in parts_of(key, value, scope):
         if node.foreign:
             continue
         for name, inner in node.settings.items():
             kinds = _DICT if node.key == "default_hooks" else _INNER.get(name)
             kinds = _TEXT if node.key.endswith(".data_prefix") else kinds
+            kinds = _DICT if node.key.endswith(".custom_keys") and not own else kinds
             yield from _problem(f"{node.key}.{name}", inner, kinds)
+
+
+def _stage_problems(model: Mapping[str, Any], scope: str) -> Iterator[str]:
+    if not is_known(model.get("type"), scope):
+        return
+    for key in ("train_cfg", "test_cfg"):
+        for node in nodes_of(f"model.{key}", model.get(key)):
+            for name in sorted(_STAGES & node.settings.keys()):
+                yield from _problem(f"{node.key}.{name}", node.settings[name], _DICT_OR_LIST)
 
 
 def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:

@@ -237,13 +237,23 @@ class NaNGuardHook(Hook):
         found, files = everyone[rank]
         where = f"iteration {runner.iter + 1}: {found or f'loss or gradients not finite; {reason}'}"
         process = f" Process {rank}." if len(everyone) > 1 else ""
-        message = f"{where}.{process} Files: {', '.join(files) or 'not stated by the batch'}."
+        message = (
+            f"{where}.{process} Files: {', '.join(files) or 'not stated by the batch'}. "
+            f"{_largest_settings(runner)}"
+        )
         if not save:
             return message
         file = Path(runner.work_dir, f"nan_{runner.iter + 1}.pth")
         fault = _save(runner, batches, file, message) if dist.get_rank() == rank else ""
         fault = dist.all_gather_object(fault)[rank]
         return f"{message} {fault or f'Repeat it by: python tools/replay_nan.py {file}.'}"
+
+
+def _largest_settings(runner: Any) -> str:
+    """The learning rate and weight decay of the step, too large ones of which end in NaN."""
+    groups = [group for wrapper in _wrappers(runner) for group in wrapper.param_groups]
+    largest = {name: max(group.get(name, 0) for group in groups) for name in ("lr", "weight_decay")}
+    return f"Largest {', '.join(f'{name} {value:.3g}' for name, value in largest.items())}."
 
 
 class _Flag:

@@ -1,9 +1,11 @@
 """The hook that tries an evaluation before the training, which would fail in it hours later."""
 
 import copy
+from traceback import walk_tb
 from typing import Any
 
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, ValLoop
@@ -11,7 +13,7 @@ from mmengine.runner.amp import autocast
 
 from mmvan.engine.first_sample import first_sample
 from mmvan.engine.random_state import keeping_random_state
-from mmvan.errors import ConfigError
+from mmvan.errors import ConfigError, UserError
 from mmvan.registry import HOOKS
 
 
@@ -66,11 +68,20 @@ def _first_batch(loader: Any) -> Any:
         return loader.collate_fn([first_sample(loader.dataset)])
     except OSError:
         return None
-    except (AttributeError, KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise ConfigError(
-            "val_dataloader.dataset: its pipeline does not work for the first sample: "
-            f"{type(error).__name__}: {error}"
+            f"val_dataloader.dataset: its pipeline does not work for the first sample"
+            f"{_transform(error)}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _transform(error: Exception) -> str:
+    """Which transform it was that failed; nothing where it was none."""
+    acting = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
+    names = [type(one).__name__ for one in acting if isinstance(one, BaseTransform)]
+    return f", in {names[-1]}" if names else ""
 
 
 def _evaluate(runner: Runner, loop: ValLoop, batch: Any) -> None:

@@ -68,6 +68,30 @@ def test_our_configs_have_none(path: Path) -> None:
             "lr is 'high'; expected a number",
         ),
         (
+            DETECTOR,
+            "optim_wrapper.optimizer.lr",
+            None,
+            "optim_wrapper.optimizer.lr is None; expected a number from 0",
+        ),
+        (
+            SEGMENTOR,
+            "optim_wrapper.paramwise_cfg",
+            {"norm_decay_mult": "a lot"},
+            "optim_wrapper.paramwise_cfg.norm_decay_mult is 'a lot'; expected a number from 0",
+        ),
+        (
+            DETECTOR,
+            "model.train_cfg.rcnn",
+            3,
+            "model.train_cfg.rcnn is 3; expected a dict or a list of them",
+        ),
+        (
+            SEGMENTOR,
+            "optim_wrapper.paramwise_cfg",
+            {"custom_keys": {"norm": "dict"}},
+            r"optim_wrapper.paramwise_cfg.custom_keys.norm is 'dict'; expected a dict",
+        ),
+        (
             SEGMENTOR,
             "train_dataloader.batch_size",
             0,

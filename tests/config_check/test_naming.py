@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -41,8 +42,8 @@ class NamedHead(nn.Module):
 
 @MODELS.register_module(force=True)
 class NamedModel(BaseModel):
-    def __init__(self, head: Any) -> None:
-        super().__init__()
+    def __init__(self, head: Any, data_preprocessor: Any = None) -> None:
+        super().__init__(data_preprocessor)
         self.head = MODELS.build(head)
 
     def forward(self, inputs: Tensor, mode: str = "tensor") -> Any:
@@ -128,6 +129,29 @@ def test_the_key_is_named(key: str, value: Any, message: str, tmp_path: Path) ->
         parent = parent[part]
     parent[last] = value
     with pytest.raises(ConfigError, match=message):
+        train(cfg)
+
+
+def test_settings_that_a_failing_part_was_given_are_named(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    with naming_keys(cfg):
+        runner = Runner.from_cfg(cfg)
+    runner.model.head.predict = MethodType(_predict_with, runner.model.head)
+    message = r"model\.head with model\.head\.test_cfg does not work: ZeroDivisionError"
+    with pytest.raises(ConfigError, match=message), naming_keys(cfg):
+        runner.train()
+
+
+def _predict_with(self: NamedHead, x: Tensor) -> Tensor:
+    settings = self.test_cfg
+    return x * (settings.max_per_img // 0)
+
+
+def test_a_pipeline_that_packs_nothing_is_named(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    cfg.model.data_preprocessor = {"type": "ImgDataPreprocessor"}
+    cfg.val_dataloader.dataset = [{"img": 1.0}]
+    with pytest.raises(ConfigError, match=r": val_dataloader\.dataset\.pipeline does not work"):
         train(cfg)
 
 

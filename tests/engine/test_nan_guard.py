@@ -361,7 +361,8 @@ def test_processes_agree_and_the_one_at_fault_is_named(tmp_path: Path) -> None:
     file = tmp_path / "stop" / "nan_3.pth"
     assert first["stop"]["message"] == (
         "iteration 3: NaN first in the value of loss, from finite layers: float32, 1 NaN, 0 inf. "
-        f"Process 1. Files: 5.jpg. Repeat it by: python tools/replay_nan.py {file}."
+        "Process 1. Files: 5.jpg. Largest lr 0.1, weight_decay 0. "
+        f"Repeat it by: python tools/replay_nan.py {file}."
     )
     ((batch, _),) = from_plain(read_reproducer(file).batches)
     assert batch["data_samples"][0].img_path == "5.jpg"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
@@ -52,6 +53,11 @@ class Metric(BaseMetric):
         return {}
 
 
+class LoadLabel(BaseTransform):
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError("no label")
+
+
 class Data:
     def __init__(self, samples: list[Any]) -> None:
         self.samples = samples
@@ -62,6 +68,8 @@ class Data:
     def __getitem__(self, index: int) -> Any:
         if isinstance(self.samples[index], Exception):
             raise self.samples[index]
+        if isinstance(self.samples[index], BaseTransform):
+            return self.samples[index]({})
         return {"inputs": self.samples[index]}
 
 
@@ -140,5 +148,7 @@ def test_what_it_cannot_know_is_left_to_the_evaluation(
 def test_what_fails_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="pipeline does not work for the first sample: KeyError"):
         rehearse(tmp_path, samples=[KeyError("img")])
+    with pytest.raises(ConfigError, match="first sample, in LoadLabel: ValueError: no label"):
+        rehearse(tmp_path, samples=[LoadLabel()])
     with pytest.raises(RuntimeError, match="no such score"):
         rehearse(tmp_path, error=RuntimeError("no such score"))
