@@ -53,7 +53,10 @@ _PARTS: Mapping[str, _Kinds] = {
     "data_preprocessor": _DICT,
 }
 # Of train_cfg and test_cfg of the libraries' models.
-_STAGES = frozenset({"rpn", "rpn_proposal", "rcnn", "assigner", "sampler", "nms"})
+_STAGES: Mapping[str, _Kinds] = {
+    **dict.fromkeys(("rpn", "rcnn"), _DICT_OR_LIST),
+    **dict.fromkeys(("rpn_proposal", "assigner", "sampler", "nms"), _DICT),
+}
 # Of loaders and optimizers, wherever they have it; None is allowed for all.
 _INNER: Mapping[str, _Kinds] = {
     "dataset": _DICT,
@@ -140,8 +143,8 @@ def _stage_problems(model: Mapping[str, Any], scope: str) -> Iterator[str]:
         return
     for key in ("train_cfg", "test_cfg"):
         for node in nodes_of(f"model.{key}", model.get(key)):
-            for name in sorted(_STAGES & node.settings.keys()):
-                yield from _problem(f"{node.key}.{name}", node.settings[name], _DICT_OR_LIST)
+            for name, value in node.settings.items():
+                yield from _problem(f"{node.key}.{name}", value, _STAGES.get(name))
 
 
 def _problem(key: str, value: Any, kinds: _Kinds | None) -> Iterator[str]:
