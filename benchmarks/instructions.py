@@ -27,6 +27,12 @@ def table_device(device: str) -> str:
     return AVX2 if device == "cpu" and alone else device
 
 
+def has_avx512() -> bool:
+    """Whether the processor has AVX-512, however the libraries are limited."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and "avx512f" in info.read_text().split()
+
+
 def is_switched() -> bool:
     """Whether this process was started with :data:`SWITCHES`."""
     return all(os.environ.get(name) == value for name, value in SWITCHES.items())
@@ -38,9 +44,7 @@ def is_emulated(device: str) -> bool:
     Raises:
         ConfigError: PyTorch is limited, and another library is not.
     """
-    info = Path("/proc/cpuinfo")
-    wide = info.exists() and "avx512f" in info.read_text().split()
-    if not wide or table_device(device) != AVX2:
+    if not has_avx512() or table_device(device) != AVX2:
         return False
     if not is_switched():
         found = ", ".join(f"{name}={os.environ.get(name, '')}" for name in SWITCHES)

@@ -145,14 +145,11 @@ def run_suite(options: argparse.Namespace) -> None:
 def _collect(measured: Iterator[list[Measurement]]) -> tuple[list[Measurement], bool]:
     """The rows of all cases that were done, and whether it was stopped before the others."""
     rows: list[Measurement] = []
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for of_case in measured:
             rows += of_case
     except KeyboardInterrupt:
         return rows, True
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return rows, False
 
 
@@ -226,15 +223,12 @@ def _run(command: Sequence[str]) -> int:
     """Run a suite, which writes what it has when this process is asked to stop; its status."""
     # In a session of its own Ctrl-C does not reach it, so that it is told to stop once.
     process = subprocess.Popen(command, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return process.wait()
     except KeyboardInterrupt:
         process.terminate()
         process.wait()
         return STOPPED
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run_report(options: argparse.Namespace) -> None:
@@ -251,4 +245,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C does.
     run_command(main)
