@@ -4,7 +4,7 @@ Training is a step with fused AdamW; inference is the forward pass of the same m
 mode. Baseline is PyTorch's own operators in the same layout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from ops import ELSEWHERE
@@ -23,14 +23,12 @@ LAYOUTS = {"contiguous": False, "channels_last": True}
 _REPEATS = 9
 
 
-def measure(settings: Settings) -> list[Measurement]:
-    """Every backend of a device in both layouts, in turns within each."""
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
+    """Every backend of a device in both layouts, each of which is a case."""
     names = [name for name in BACKENDS if name not in ELSEWHERE[settings.device]]
-    return [
-        row
-        for layout in LAYOUTS
-        for row in _measure(settings, layout, settings.choose(names, BASELINE))
-    ]
+    names = settings.choose(names, BASELINE)
+    for layout, of_layout in settings.share(list(LAYOUTS)):
+        yield _measure(of_layout, layout, names)
 
 
 def _measure(settings: Settings, layout: str, names: list[str]) -> list[Measurement]:
@@ -62,7 +60,7 @@ def _rows(
 ) -> list[Measurement]:
     results = {name: step() for name, step in steps.items()}
     return compare(
-        take_turns(steps, settings.repeat(_REPEATS), settings.device),
+        take_turns(steps, settings.repeat(_REPEATS), settings.device, settings.end),
         BASELINE,
         dict.fromkeys(steps, kind),
         {name: relative_difference(found, results[BASELINE]) for name, found in results.items()},

@@ -5,7 +5,7 @@ float32 by PyTorch: about nine tenths of VAN's arithmetic cannot be faster than 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,9 @@ from networks import QUICK, mmpretrain_van, our_van
 from runtimes import Deployment
 from settings import Settings
 from table import Measurement
-from timing import Spread, spread, take_turns
+from timing import Spread, spread, take_turns, turns
 from torch import nn
+from training import Case
 
 from mmvan.deploy import fold
 from mmvan.errors import ConfigError
@@ -30,13 +31,14 @@ KINDS = (
     "patch embeddings",
     "everything else",
 )
-_CASES = (("b0", 8, 224), ("b2", 1, 224))
-_QUICK_CASES = ((QUICK, 2, 32),)
+_CASES = (Case("b0", 8, 224), Case("b2", 1, 224))
+_QUICK_CASES = (Case(QUICK, 2, 32),)
 _REPEATS = 15
+_UNMEASURED = 2  # Turns of each form.
 _PRODUCT = 2048  # Rows and columns; larger ones are no faster.
 
 
-def measure(settings: Settings) -> list[Measurement]:
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
     """The cases of the goals, by kind of operator.
 
     Raises:
@@ -45,29 +47,22 @@ def measure(settings: Settings) -> list[Measurement]:
     if settings.device != "cpu":
         raise ConfigError("breakdown profiles OpenVINO, on a CPU alone: --device cpu")
     cases = _QUICK_CASES if settings.quick else _CASES
-    return [row for case in cases for row in _measure_case(*case, settings)]
+    for case, of_case in settings.share(cases):
+        yield _measure_case(case, of_case)
 
 
-def _measure_case(arch: str, batch: int, size: int, settings: Settings) -> list[Measurement]:
-    model = fold(our_van(arch, mmpretrain_van(arch)))
-    inputs = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8)
-    repeats = settings.repeat(_REPEATS)
+def _measure_case(case: Case, settings: Settings) -> list[Measurement]:
+    model = fold(our_van(case.arch, mmpretrain_van(case.arch)))
+    inputs = torch.randint(256, (case.batch, 3, case.size, case.size), dtype=torch.uint8)
+    repeats, end = settings.repeat(_REPEATS), settings.end
     with TemporaryDirectory() as folder:
         deployment = Deployment(model, inputs, settings.threads, Path(folder), is_ours=True)
         forms = {
-            ("folded OpenVINO", "float32"): _profile(deployment, repeats, quantized=False),
-            ("folded OpenVINO int8", "int8"): _profile(deployment, repeats, quantized=True),
-            (LIMIT, "float32"): {KINDS[0]: _limit(model, deployment.images, repeats)},
+            ("folded OpenVINO", "float32"): _profile(deployment, repeats, end, quantized=False),
+            ("folded OpenVINO int8", "int8"): _profile(deployment, repeats, end, quantized=True),
+            (LIMIT, "float32"): {KINDS[0]: _limit(model, deployment.images, repeats, end)},
         }
-    common: dict[str, Any] = {
-        "suite": SUITE,
-        "case": f"VAN-{arch.upper()}, batch {batch}",
-        "arch": arch,
-        "batch": batch,
-        "size": size,
-        "layout": "own",
-        "unit": "ms",
-    }
+    common: dict[str, Any] = {**case.labels(SUITE), "layout": "own", "unit": "ms"}
     return [
         Measurement(form=form, dtype=dtype, metric=kind, **vars(value), **common)
         for (form, dtype), values in forms.items()
@@ -75,11 +70,13 @@ def _measure_case(arch: str, batch: int, size: int, settings: Settings) -> list[
     ]
 
 
-def _profile(deployment: Deployment, repeats: int, *, quantized: bool) -> Mapping[str, Spread]:
+def _profile(
+    deployment: Deployment, repeats: int, end: float, *, quantized: bool
+) -> Mapping[str, Spread]:
     """Milliseconds of each kind of operator, by OpenVINO's own clock."""
     request = deployment.openvino_request(quantized=quantized, PERF_COUNT="YES")
     runs: list[Counter[str]] = []
-    for _ in range(repeats + 2):
+    for _ in turns(repeats + _UNMEASURED, end):
         request.infer([deployment.file_input.numpy()], share_inputs=True)
         times: Counter[str] = Counter()
         for node in request.get_profiling_info():
@@ -87,7 +84,7 @@ def _profile(deployment: Deployment, repeats: int, *, quantized: bool) -> Mappin
             times[kind] += node.real_time.total_seconds() * 1e3
         times[TOTAL] = sum(times.values())
         runs.append(times)
-    return {kind: spread([times[kind] for times in runs[2:]]) for kind in (*KINDS, TOTAL)}
+    return {kind: spread([times[kind] for times in runs[_UNMEASURED:]]) for kind in (*KINDS, TOTAL)}
 
 
 def _kind_of(node: str, implementation: str) -> str:
@@ -98,10 +95,10 @@ def _kind_of(node: str, implementation: str) -> str:
     return KINDS[3]
 
 
-def _limit(model: nn.Module, images: torch.Tensor, repeats: int) -> Spread:
+def _limit(model: nn.Module, images: torch.Tensor, repeats: int, end: float) -> Spread:
     """Milliseconds of the network's 1x1 convolutions at the speed of one matrix product."""
     matrix = torch.randn(_PRODUCT, _PRODUCT)
-    time = take_turns({"product": lambda: matrix @ matrix}, repeats, "cpu")["product"]
+    time = take_turns({"product": lambda: matrix @ matrix}, repeats, "cpu", end)["product"]
     share = _pointwise_products(model, images) / _PRODUCT**3
     values = {name: getattr(time, name) * share for name in ("median", "p20", "p80")}
     return Spread(**values, repeats=time.repeats)

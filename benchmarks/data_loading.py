@@ -11,10 +11,11 @@ reduced images has none, because crops are drawn in their pixels.
 
 import argparse
 import copy
+import math
 import random
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from images import annotate, write_images
 from mmengine.registry import FUNCTIONS, TRANSFORMS, init_default_scope
 from settings import Settings
 from table import Measurement
-from timing import Spread, spread
+from timing import Spread, say, spread, turns
 from torch import Tensor
 
 from mmvan.data.loading import LoadImage
@@ -76,6 +77,9 @@ class Case:
     def recipe(self) -> str:
         """The name of the recipe."""
         return Path(self.config).stem
+
+    def __str__(self) -> str:
+        return f"{self.recipe}, {self.content}"
 
 
 _IMAGENET = ("500 x 375 as in ImageNet", (500, 375))
@@ -136,16 +140,16 @@ def _clock(name: str, times: dict[str, float], compute: Callable[[], Any]) -> An
     return result
 
 
-def measure(settings: Settings) -> list[Measurement]:
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
     """All recipes, each on one core whatever the settings say: a worker has no more."""
     chosen = available(settings.choose(FORMS, RECIPE))
-    rows = []
-    for case in CASES:
-        made = _tiny(case) if settings.quick else case
+    repeats = settings.repeat(_REPEATS)
+    for case, of_case in settings.share(
+        [_tiny(case) if settings.quick else case for case in CASES]
+    ):
         with tempfile.TemporaryDirectory() as folder:
-            files = write_images(Path(folder), made.count, *made.size)
-            rows += measure_case(made, files, Path(folder), chosen, settings.repeat(_REPEATS))
-    return rows
+            files = write_images(Path(folder), case.count, *case.size)
+            yield measure_case(case, files, Path(folder), chosen, repeats, of_case.end)
 
 
 def _tiny(case: Case) -> Case:
@@ -157,13 +161,18 @@ def available(forms: Sequence[str]) -> list[str]:
     try:
         LoadImage(decoder="turbojpeg")
     except ConfigError as error:
-        print(f"{TURBOJPEG} is left out: {error}")
+        say(f"{TURBOJPEG} is left out: {error}")
         return [form for form in forms if form != TURBOJPEG]
     return list(forms)
 
 
 def measure_case(
-    case: Case, files: Sequence[Path], folder: Path, chosen: Sequence[str], repeats: int
+    case: Case,
+    files: Sequence[Path],
+    folder: Path,
+    chosen: Sequence[str],
+    repeats: int,
+    end: float = math.inf,
 ) -> list[Measurement]:
     """A recipe's pipelines for training and for tests.
 
@@ -173,6 +182,7 @@ def measure_case(
         folder: For the annotations that they read too.
         chosen: The forms to measure.
         repeats: How often.
+        end: When to stop repeating, by ``time.perf_counter()``.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -184,7 +194,7 @@ def measure_case(
     for split, key in SPLITS.items():
         forms = _forms(innermost_dataset(cfg[key]).pipeline, task)
         loaders = {name: Loader(forms[name], task, samples) for name in chosen if name in forms}
-        rows += _rows(case, split, _take_turns(loaders, repeats))
+        rows += _rows(case, split, _take_turns(loaders, repeats, end))
     return rows
 
 
@@ -211,15 +221,16 @@ def _as_in_libraries(node: Any) -> Any:
     return step | _IN_LIBRARIES.get(str(step.get("type")), {})
 
 
-def _take_turns(loaders: Mapping[str, Loader], repeats: int) -> dict[str, Result]:
+def _take_turns(loaders: Mapping[str, Loader], repeats: int, end: float) -> dict[str, Result]:
     """Run each loader once before it counts, then one after the other again and again."""
     inputs = {name: loader.run(0)[1] for name, loader in loaders.items()}
-    turns = [
-        {name: loader.run(turn)[0] for name, loader in loaders.items()} for turn in range(repeats)
+    measured = [
+        {name: loader.run(turn)[0] for name, loader in loaders.items()}
+        for turn in turns(repeats, end)
     ]
     return {
         name: Result(
-            {step: spread([turn[name][step] for turn in turns]) for step in turns[0][name]},
+            {step: spread([times[name][step] for times in measured]) for step in measured[0][name]},
             inputs[name],
         )
         for name in loaders

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import inference
+import instructions
 import memory
 import scaling
 import startup
@@ -202,6 +203,31 @@ GOALS = (
         1.1,
         _linearity,
         at_most=True,
+    ),
+    Goal(
+        "float32, VAN-B0, batch 8",
+        "inference in float32, VAN-B0, batch 8: times as fast as mmpretrain's VAN eager",
+        instructions.AVX2,
+        inference.SUITE,
+        2.2,
+        _speedup("VAN-B0, batch 8", inference.TIME, False),
+    ),
+    Goal(
+        "float32, VAN-B0, batch 8, beside the best peer",
+        "inference in float32, VAN-B0, batch 8: times as fast as mmpretrain's VAN in its best "
+        "runtime",
+        instructions.AVX2,
+        inference.SUITE,
+        1.0,
+        _beside_best_peer("VAN-B0, batch 8", False),
+    ),
+    Goal(
+        "training step, VAN-B0, batch 8",
+        "training step, VAN-B0, batch 8: times as fast as mmpretrain's VAN eager",
+        instructions.AVX2,
+        training.SUITE,
+        1.6,
+        _speedup("VAN-B0, batch 8", training.TIME, None),
     ),
     Goal(
         "inference, VAN-B2, batch 128",

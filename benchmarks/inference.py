@@ -4,7 +4,7 @@ A form is a network in a runtime: mmpretrain's network, ours, or ours folded. Th
 form is the largest one of its logits from the baseline's, relative to the largest logit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from networks import OTHERS, QUICK, mmpretrain_van, other_network, our_van, published_top1
 from runtimes import Deployment, Runtime, runtimes_on
-from settings import Settings
+from settings import Settings, is_compiled
 from table import Measurement, compare
-from timing import relative_difference, spread, take_turns
+from timing import Step, relative_difference, spread, take_turns
+from torch import Tensor
 
 from mmvan.deploy import fold
 
@@ -27,6 +28,7 @@ _REPEATS = 9
 # Patterns of forms. Compiling takes about a minute per form and network.
 _ALL = ("*",)
 _UNCOMPILED = ("* eager", "* channels_last", "* triton", "* ONNX Runtime*", "* OpenVINO*")
+_COMPILING = 10.0  # As much time as of other forms.
 _FEW = (
     *("mmpretrain eager", "mmpretrain channels_last", "mmpretrain ONNX Runtime"),
     *("mmpretrain OpenVINO", "ours eager", "folded channels_last", "folded triton"),
@@ -73,16 +75,17 @@ CUDA_CASES = (
 QUICK_CASES = (Case(QUICK, 2, 32, forms=_ALL), Case("ResNet-50", 1, 32))
 
 
-def measure(settings: Settings) -> list[Measurement]:
-    """All cases on a device, and the published accuracy of their networks."""
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
+    """Each case on a device, and the published accuracy of its network."""
     forms = forms_on(settings.device)
     names = settings.choose(list(forms), BASELINE)
-    cases = _cases(settings)
-    rows = _published(cases)
-    for case in cases:
+
+    def cost(case: Case) -> float:
+        return sum(_COMPILING if is_compiled(name) else 1.0 for name in names if case.has(name))
+
+    for case, of_case in settings.share(_cases(settings), cost):
         chosen = {name: forms[name] for name in names if case.has(name)}
-        rows += _measure_case(case, chosen, settings)
-    return rows
+        yield [*_published(case), *_measure_case(case, chosen, of_case)]
 
 
 def forms_on(device: str) -> dict[str, tuple[str, Runtime]]:
@@ -127,9 +130,14 @@ def _measure_case(
     torch.compiler.reset()  # Each network would count as a change of the one before.
     with TemporaryDirectory() as folder:
         deployments = _deployments(case, settings, Path(folder))
-        steps = {form: runtime.start(deployments[name]) for form, (name, runtime) in forms.items()}
-        logits = {form: step() for form, step in steps.items()}
-        times = take_turns(steps, settings.repeat(_REPEATS), settings.device)
+        steps: dict[str, Step] = {}
+        logits: dict[str, Tensor] = {}
+        for form in settings.in_time(list(forms), case):
+            name, runtime = forms[form]
+            steps[form] = runtime.start(deployments[name])
+            logits[form] = steps[form]()
+        steps = {form: steps[form] for form in forms if form in steps}
+        times = take_turns(steps, settings.repeat(_REPEATS), settings.device, settings.end)
     return compare(
         times,
         BASELINE,
@@ -146,8 +154,10 @@ def _labels(case: Case) -> dict[str, Any]:
     return {"suite": SUITE, "case": str(case), **sizes}
 
 
-def _published(cases: Sequence[Case]) -> list[Measurement]:
+def _published(case: Case) -> list[Measurement]:
     top1 = published_top1()
+    if case.arch not in top1:
+        return []
     return [
         Measurement(
             **_labels(case),
@@ -158,6 +168,4 @@ def _published(cases: Sequence[Case]) -> list[Measurement]:
             unit="%",
             **asdict(spread([top1[case.arch]])),
         )
-        for case in cases
-        if case.arch in top1
     ]

@@ -5,12 +5,12 @@ renamed while they are loaded into ours; the first time in a process costs more 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from settings import Settings
 from table import Measurement, compare
-from timing import Step, spread
+from timing import Step, spread, turns
 
 from mmvan import VAN
 from mmvan.checkpoint import layouts
@@ -24,10 +24,11 @@ FORMS = (BASELINE, "mmvan", _FOREIGN, _FIRST)
 _REPEATS = 20
 
 
-def measure(settings: Settings) -> list[Measurement]:
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
     """Building, then loading, of two sizes."""
-    sizes = {"b0": "tiny"} if settings.quick else {"b0": "tiny", "b2": "base"}
-    return [row for arch, peer in sizes.items() for row in _measure(settings, arch, peer)]
+    peers = {"b0": "tiny"} if settings.quick else {"b0": "tiny", "b2": "base"}
+    for arch, of_case in settings.share(list(peers)):
+        yield _measure(of_case, arch, peers[arch])
 
 
 def _measure(settings: Settings, arch: str, peer_arch: str) -> list[Measurement]:
@@ -52,15 +53,17 @@ def _measure(settings: Settings, arch: str, peer_arch: str) -> list[Measurement]
     rows = []
     for metric in METRICS:
         forms = {form: step for form, step in steps[metric].items() if form in chosen}
-        rows += _rows(metric, arch, forms, settings.repeat(_REPEATS))
+        rows += _rows(metric, arch, forms, settings)
     return rows
 
 
-def _rows(metric: str, arch: str, steps: Mapping[str, Step], repeats: int) -> list[Measurement]:
+def _rows(
+    metric: str, arch: str, steps: Mapping[str, Step], settings: Settings
+) -> list[Measurement]:
     times: dict[str, list[float]] = {form: [] for form in steps}
     for step in steps.values():
         step()
-    for _ in range(repeats):
+    for _ in turns(settings.repeat(_REPEATS), settings.end):
         for form, step in steps.items():
             if form == _FIRST:
                 layouts.own_key.cache_clear()

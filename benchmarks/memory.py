@@ -6,7 +6,7 @@ counter on a GPU, from the profiler's record of allocations on a CPU (which does
 oneDNN takes inside). The figures do not vary, so that there are no repeats.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -17,24 +17,28 @@ from timing import spread
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
-from training import BASELINE, Case, Trainer, dtype_on, forms_on
+from training import BASELINE, Case, Form, Trainer, dtype_on, forms_on
 
 SUITE = "memory"
 KEPT, PEAK = "kept for backward", "peak of a step"
 _MIB = 2**20
 
 
-def measure(settings: Settings) -> list[Measurement]:
-    """All forms of training that keep other things, on a device."""
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
+    """All forms of training that keep other things, on a device: one case."""
     # How the optimizer computes is all the same here, and compiling takes minutes.
     forms = forms_on(settings.device)
     names = [name for name in forms if not name.endswith(("fused", "compile"))]
     forms = {name: forms[name] for name in settings.choose(names, BASELINE)}
-    case = Case.on(settings)
+    for case, of_case in settings.share([Case.on(settings)]):
+        yield _measure_case(case, forms, of_case)
+
+
+def _measure_case(case: Case, forms: Mapping[str, Form], settings: Settings) -> list[Measurement]:
     kept: dict[str, float] = {}
     peak: dict[str, float] = {}
-    for name, form in forms.items():
-        trainer = Trainer(form, case.arch, *case.tensors(settings.device))
+    for name in settings.in_time(list(forms), case):
+        trainer = Trainer(forms[name], case.arch, *case.tensors(settings.device))
         trainer.step()  # Makes the optimizer's state.
         kept[name] = _kept_for_backward(trainer) / _MIB
         peak[name] = _peak(trainer, settings.device) / _MIB

@@ -4,7 +4,7 @@ The difference is the largest one of the output from plain PyTorch's, relative t
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -80,21 +80,54 @@ OPERATORS = {
 }
 
 
-def measure(settings: Settings) -> list[Measurement]:
-    """All operators in all shapes, layouts and dtypes."""
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
+    """All operators in all shapes, layouts and dtypes: each is a case."""
     known = {name: operator.backends(settings.device) for name, operator in OPERATORS.items()}
     chosen = settings.choose(sorted({form for forms in known.values() for form in forms}), BASELINE)
-    rows: list[Measurement] = []
-    for name, operator in OPERATORS.items():
-        shapes = _QUICK if settings.quick else operator.shapes
+    for case, of_case in settings.share(_cases(settings)):
+        compute = OPERATORS[case.name].compute
         forms = {
-            form: partial(operator.compute, backend=form) for form in known[name] if form in chosen
+            form: partial(compute, backend=form) for form in known[case.name] if form in chosen
         }
-        for shape, layout, dtype in itertools.product(shapes, _LAYOUTS, operator.dtypes):
-            tensors = _tensors(operator.kernels, shape, layout, dtype, settings.device)
-            for metric, make_step in ((FORWARD, _forward), (TRAINING, _training)):
-                steps = {form: make_step(compute, tensors) for form, compute in forms.items()}
-                rows += _rows(name, shape, layout, dtype, metric, steps, settings)
+        yield _measure_case(case, forms, of_case)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operator on an input."""
+
+    name: str
+    shape: Shape
+    layout: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name} of {_text(self.shape)}, {self.layout}, {self.dtype}"
+
+
+def _cases(settings: Settings) -> list[Case]:
+    return [
+        Case(name, *kind)
+        for name, operator in OPERATORS.items()
+        for kind in itertools.product(
+            _QUICK if settings.quick else operator.shapes, _LAYOUTS, operator.dtypes
+        )
+    ]
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _measure_case(
+    case: Case, forms: Mapping[str, Callable[..., Tensor]], settings: Settings
+) -> list[Measurement]:
+    kernels = OPERATORS[case.name].kernels
+    tensors = _tensors(kernels, case.shape, case.layout, case.dtype, settings.device)
+    rows = []
+    for metric, make_step in ((FORWARD, _forward), (TRAINING, _training)):
+        steps = {form: make_step(compute, tensors) for form, compute in forms.items()}
+        rows += _rows(case, metric, steps, settings)
     return rows
 
 
@@ -130,25 +163,19 @@ def _training(compute: Callable[..., Tensor], tensors: Sequence[Tensor]) -> Step
 
 
 def _rows(
-    name: str,
-    shape: Shape,
-    layout: str,
-    dtype: str,
-    metric: str,
-    steps: Mapping[str, Step],
-    settings: Settings,
+    case: Case, metric: str, steps: Mapping[str, Step], settings: Settings
 ) -> list[Measurement]:
     outputs = {key: step() for key, step in steps.items()}
     return compare(
-        take_turns(steps, settings.repeat(_REPEATS), settings.device),
+        take_turns(steps, settings.repeat(_REPEATS), settings.device, settings.end),
         BASELINE,
-        dict.fromkeys(steps, (dtype, layout)),
+        dict.fromkeys(steps, (case.dtype, case.layout)),
         {key: relative_difference(out, outputs[BASELINE]) for key, out in outputs.items()},
         suite=SUITE,
-        case=f"{name} of {'x'.join(map(str, shape))}",
-        arch=name,
-        batch=shape[0],
-        size=shape[2],
+        case=f"{case.name} of {_text(case.shape)}",
+        arch=case.name,
+        batch=case.shape[0],
+        size=case.shape[2],
         metric=metric,
         unit="ms",
     )

@@ -8,27 +8,39 @@ from typing import Any
 
 from goals import GOALS, TOLERANCES, Found, Goal, Tables, find, is_right, reached
 from inference import SUITE, TIME
+from instructions import AVX2
 from plot import IMAGES
-from table import Conditions, Measurement, Table, read_table
+from table import Measurement, Table, read_table
 
 from mmvan.errors import DataError
 from mmvan.leaderboard.table import to_markdown
 
 PAGE = "README.md"
-DEVICES = ("cpu", "cuda")
+DEVICES = {"cpu": "CPU", AVX2: "CPU with AVX2 alone", "cuda": "GPU"}
+_HEADINGS = {"cpu": "", AVX2: ", with AVX2 alone", "cuda": ", on a GPU"}
 _INTRO = """\
 # Benchmarks
 
 Speed and memory of VAN on one machine: ours in all its forms beside mmpretrain's VAN, and beside
 the networks that a user would take instead. This page is made from the CSV files beside it.
 
-    python benchmarks/run.py all      # measures everything on this machine, about 25 minutes
+    python benchmarks/run.py all      # measures everything on this machine, 15 minutes at most
     python benchmarks/run.py report   # writes this page and the images
 
 Instead of `all`, `run.py` takes one of `ops`, `inference`, `breakdown`, `training`, `backends`,
 `memory`, `startup`, `loading`, `scaling` and `data_loading`. `--only 'folded*'` measures some
 forms; `--repeats`, `--threads` and `--device {{auto,cpu,cuda}}` do what they say. On a GPU it
 measures AMP bfloat16 and writes `*_cuda.csv` beside the others. Run it on otherwise idle cores.
+
+After `--minutes` (of `all`: 15) repeats end at the third and no case or form begins; what has begun
+is finished, which of a compiled form takes a minute or two. What was left out is named. A table
+that lacks it, or was stopped by Ctrl-C or SIGTERM, is written as `*.partial.csv` and does not
+replace a whole one; this page shows it where there is no other. `--minutes 60` measures all.
+
+`--isa avx2` limits a CPU with AVX-512 to AVX2 and writes `*_cpu-avx2.csv`, as any run on a CPU with
+AVX2 alone does. It sets the switches of PyTorch, oneDNN, MKL and `torch.compile`. ONNX Runtime,
+*OpenVINO default* (which would take bfloat16) and our operators in C have none and are left out;
+of OpenVINO's operators the reductions and the last matrix product are not limited.
 
 The forms of a case take turns in one process, with the same weights, images and number of threads.
 Times are medians with the 20th and 80th percentile; *ratio* is the time of the first form over that
@@ -81,21 +93,22 @@ def check_report(folder: Path) -> None:
 
 
 def load_tables(folder: Path) -> Tables:
-    """All tables of a folder.
+    """All tables of a folder; those of a part where the whole one is missing.
 
     Raises:
         DataError: There are none, or one cannot be read.
     """
-    files = [
-        (file, file.stem.rpartition("_"))
+    files = {
+        (file.name.partition(f"_{device}.")[0], device): file
         for device in DEVICES
-        for file in sorted(folder.glob(f"*_{device}.csv"))
-    ]
+        for kind in (".partial", "")  # The whole ones come last and count.
+        for file in sorted(folder.glob(f"*_{device}{kind}.csv"))
+    }
     if not files:
         raise DataError(
             f"{folder} has no table such as inference_cpu.csv: run benchmarks/run.py all"
         )
-    return {(suite, device): read_table(file) for file, (suite, _, device) in files}
+    return {key: read_table(file) for key, file in files.items()}
 
 
 def devices_of(tables: Tables) -> list[str]:
@@ -122,8 +135,7 @@ def make_page(tables: Tables) -> str:
         ]
         for suite, (title, make) in SECTIONS.items():
             if table := tables.get((suite, device)):
-                heading = f"## {title}" + (", on a GPU" if device == "cuda" else "")
-                parts += [heading, make(table), _measured(table.conditions)]
+                parts += [f"## {title}{_HEADINGS[device]}", make(table), _measured(table)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -133,7 +145,7 @@ def _goals(tables: Tables) -> str:
 
 
 def _goal_row(goal: Goal, tables: Tables) -> tuple[str, ...]:
-    where = "GPU" if goal.device == "cuda" else "CPU"
+    where = DEVICES[goal.device]
     wanted = f"{'<=' if goal.at_most else '>='} {goal.target:g}"
     found = find(goal, tables)
     if found is None:
@@ -148,9 +160,14 @@ def _missed(goal: Goal, found: Found) -> float:
     return abs(found.value / goal.target - 1)
 
 
-def _measured(on: Conditions) -> str:
+def _measured(table: Table) -> str:
+    on = table.conditions
     commit = f", commit {on.commit}" if on.commit else ""
-    return f"Measured on {on.machine}, {on.threads} threads, {on.date}{commit}, with {on.versions}."
+    part = "**A part of the cases.** " if table.is_partial else ""
+    return (
+        f"{part}Measured on {on.machine}, {on.threads} threads, {on.date}{commit}, "
+        f"with {on.versions}."
+    )
 
 
 def _networks(table: Table) -> str:

@@ -4,7 +4,7 @@ On a CPU all forms keep freed memory, as `tools/test.py` does there. Without, pa
 hands out again for every large map take most of the time at 1024 x 1024 and above.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 
 import torch
@@ -31,7 +31,7 @@ _LAYOUTS = {
 FORMS = tuple(_LAYOUTS)
 
 
-def measure(settings: Settings) -> list[Measurement]:
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
     """One image of each size through each form."""
     arch, sizes = (QUICK, _QUICK_SIZES) if settings.quick else ("b0", SIZES)
     if settings.device == "cpu":
@@ -40,7 +40,8 @@ def measure(settings: Settings) -> list[Measurement]:
     ours = our_van(arch, peer, channels_last=True)
     networks = {BASELINE: peer, "ours channels_last": ours, "folded channels_last": fold(ours)}
     chosen = {name: networks[name].to(settings.device) for name in settings.choose(FORMS, BASELINE)}
-    return [row for size in sizes for row in _measure_size(arch, size, chosen, settings)]
+    for size, of_size in settings.share(sizes):
+        yield _measure_size(arch, size, chosen, of_size)
 
 
 def _measure_size(
@@ -49,7 +50,7 @@ def _measure_size(
     image = torch.randn(1, 3, size, size, device=settings.device)
     steps = {name: _step(model, image) for name, model in networks.items()}
     logits = {name: step() for name, step in steps.items()}
-    times = take_turns(steps, settings.repeat(_REPEATS), settings.device)
+    times = take_turns(steps, settings.repeat(_REPEATS), settings.device, settings.end)
     dtype = "bfloat16" if settings.device == "cuda" else "float32"
     return compare(
         {name: _per_pixel(time, size) for name, time in times.items()},

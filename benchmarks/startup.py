@@ -8,14 +8,15 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from settings import Settings
 from table import Measurement, compare
-from timing import spread
+from timing import spread, turns
 
 SUITE = "startup"
 BASELINE = "mmpretrain"
+_CASE = "VAN-B0, a fresh process"
 _REPEATS = 5
 _GET_MODEL = {
     "mmpretrain": "mmpretrain.get_model('van-tiny_3rdparty_in1k').eval()",
@@ -46,15 +47,16 @@ METRICS = (
 )
 
 
-def measure(settings: Settings) -> list[Measurement]:
-    """All steps from the start of Python to the second forward pass, in turns."""
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
+    """All steps from the start of Python to the second forward pass, in turns: one case."""
     forms = settings.choose(FORMS, BASELINE)
-    for _ in range(settings.repeat(_REPEATS)):
-        for form in forms:
-            for metric, value in zip(METRICS, _start(form, settings), strict=True):
-                seconds[metric, form].append(value)
-    return [row for metric in METRICS for row in _rows(metric, forms, seconds)]
+    for _, of_case in settings.share([_CASE]):
+        seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for _turn in turns(settings.repeat(_REPEATS), of_case.end):
+            for form in forms:
+                for metric, value in zip(METRICS, _start(form, settings), strict=True):
+                    seconds[metric, form].append(value)
+        yield [row for metric in METRICS for row in _rows(metric, forms, seconds)]
 
 
 def _start(form: str, settings: Settings) -> list[float]:
@@ -83,7 +85,7 @@ def _rows(
         BASELINE,
         dict.fromkeys(forms, ("float32", "contiguous")),
         suite=SUITE,
-        case="VAN-B0, a fresh process",
+        case=_CASE,
         arch="b0",
         batch=1,
         size=224,

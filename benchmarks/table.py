@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from instructions import is_emulated, table_device
 from timing import Spread
 
 import mmvan
@@ -21,6 +22,7 @@ _PACKAGES = (
     *("torch", "triton", "mmengine", "mmcv", "mmpretrain", "mmdet", "mmdeploy"),
     *("onnx", "onnxruntime", "openvino", "opencv-python", "Pillow"),
 )
+_PARTIAL = ".partial"
 _DIGITS = 5  # More than any repetition confirms.
 
 
@@ -70,7 +72,7 @@ class Conditions:
     """Where and when a table was measured.
 
     Args:
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cpu-avx2`` (a CPU with AVX2 alone) or ``cuda``.
         machine: Name of the processor or the GPU.
         threads: Threads that each form was given.
         versions: Of Python and the packages that take part.
@@ -88,10 +90,11 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Table:
-    """What one run of a suite measured."""
+    """What one run of a suite measured; partial when it stopped before it had done all cases."""
 
     conditions: Conditions
     rows: Sequence[Measurement]
+    is_partial: bool = False
 
 
 def compare(
@@ -127,13 +130,24 @@ def compare(
 def current_conditions(device: str, threads: int) -> Conditions:
     """The conditions of this process."""
     return Conditions(
-        device=device,
-        machine=torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
+        device=table_device(device),
+        machine=_machine(device),
         threads=threads,
         versions=_versions(),
         date=datetime.now(timezone.utc).date().isoformat(),
         commit=_commit(),
     )
+
+
+def _machine(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"AVX2 emulated on {cpu_name()}" if is_emulated(device) else cpu_name()
+
+
+def table_file(folder: Path, suite: str, device: str, *, is_partial: bool = False) -> Path:
+    """Where a table lies; one of a part never replaces that of the whole."""
+    return folder / f"{suite}_{device}{_PARTIAL if is_partial else ''}.csv"
 
 
 def write_table(table: Table, file: Path) -> None:
@@ -165,7 +179,7 @@ def read_table(file: Path) -> Table:
         )
     try:
         rows = [_parse(Measurement, line) for line in lines]
-        return Table(_parse(Conditions, lines[0]), rows)
+        return Table(_parse(Conditions, lines[0]), rows, file.stem.endswith(_PARTIAL))
     except ValueError as error:
         raise DataError(f"{file}: a value has the wrong form: {error}") from error
 

@@ -5,7 +5,7 @@ The difference of a form is that of its loss from the baseline's, relative to it
 that warm up, so that a wrong gradient shows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,19 +86,25 @@ def forms_on(device: str) -> dict[str, Form]:
     return FORMS | TRITON_FORMS if device == "cuda" else FORMS
 
 
-def measure(settings: Settings) -> list[Measurement]:
-    """All forms on a device, in turns."""
+def measure(settings: Settings) -> Iterator[list[Measurement]]:
+    """All forms on a device, in turns: one case."""
     forms = forms_on(settings.device)
     forms = {name: forms[name] for name in settings.choose(list(forms), BASELINE)}
-    case = Case.on(settings)
+    for case, of_case in settings.share([Case.on(settings)]):
+        yield _measure_case(case, forms, of_case)
+
+
+def _measure_case(case: "Case", forms: Mapping[str, Form], settings: Settings) -> list[Measurement]:
     torch.compiler.reset()
     images, labels = case.tensors(settings.device)
-    steps: dict[str, Step] = {
-        name: Trainer(form, case.arch, images, labels).step for name, form in forms.items()
-    }
-    losses = {name: [step() for _ in range(_WARM_UP)][-1] for name, step in steps.items()}
+    steps: dict[str, Step] = {}
+    losses: dict[str, Tensor] = {}
+    for name in settings.in_time(list(forms), case):
+        steps[name] = Trainer(forms[name], case.arch, images, labels).step
+        losses[name] = [steps[name]() for _ in range(_WARM_UP)][-1]
+    steps = {name: steps[name] for name in forms if name in steps}
     return compare(
-        take_turns(steps, settings.repeat(_REPEATS), settings.device),
+        take_turns(steps, settings.repeat(_REPEATS), settings.device, settings.end),
         BASELINE,
         {name: (dtype_on(settings.device), form.layout) for name, form in forms.items()},
         {name: relative_difference(loss, losses[BASELINE]) for name, loss in losses.items()},
@@ -122,6 +128,9 @@ class Case:
     batch: int
     size: int
 
+    def __str__(self) -> str:
+        return f"VAN-{self.arch.upper()}, batch {self.batch}"
+
     @classmethod
     def on(cls, settings: Settings) -> Self:
         """The case of a device; that of a GPU keeps it busy."""
@@ -137,9 +146,8 @@ class Case:
 
     def labels(self, suite: str) -> dict[str, Any]:
         """What the rows of a suite have in common."""
-        name = f"VAN-{self.arch.upper()}, batch {self.batch}"
         sizes = {"arch": self.arch, "batch": self.batch, "size": self.size}
-        return {"suite": suite, "case": name, **sizes}
+        return {"suite": suite, "case": str(self), **sizes}
 
 
 def dtype_on(device: str) -> str:

@@ -35,15 +35,31 @@ def row(form: str, median: float, dtype: str = "float32", difference: float = 1e
 def inference_of(*rows: Measurement) -> list[Found | None]:
     """What is found of the four inference goals of B0: two in float32, two in less."""
     tables = {("inference", "cpu"): Table(CONDITIONS, [ROW, *rows])}
-    goals = [goal for goal in GOALS if goal.suite == "inference" and "VAN-B0" in goal.text]
+    goals = [
+        goal
+        for goal in GOALS
+        if (goal.suite, goal.device) == ("inference", "cpu") and "VAN-B0" in goal.text
+    ]
     assert len(goals) == 4
     return [find(goal, tables) for goal in goals]
 
 
 def test_the_goals_of_each_device() -> None:
     devices = [goal.device for goal in GOALS]
-    assert (devices.count("cpu"), devices.count("cuda")) == (12, 4)
-    assert len({(goal.device, goal.text) for goal in GOALS}) == 16
+    assert [devices.count(device) for device in ("cpu", "cpu-avx2", "cuda")] == [12, 3, 4]
+    assert len({(goal.device, goal.text) for goal in GOALS}) == 19
+
+
+def test_the_goals_with_avx2_alone_are_read_from_its_own_table() -> None:
+    rows = [ROW, row("mmpretrain OpenVINO", 90.0), row("folded OpenVINO", 80.0)]
+    goals = [goal for goal in GOALS if goal.device == "cpu-avx2"]
+    found = [find(goal, {("inference", "cpu-avx2"): Table(CONDITIONS, rows)}) for goal in goals]
+    assert found == [
+        Found(2.5, "folded OpenVINO, float32"),
+        Found(1.125, "folded OpenVINO beside mmpretrain OpenVINO"),
+        None,
+    ]
+    assert [goal.target for goal in goals] == [2.2, 1.0, 1.6]
 
 
 def test_the_fastest_of_our_forms_counts_in_its_precision() -> None:

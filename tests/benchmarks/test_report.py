@@ -34,7 +34,7 @@ def test_the_page_lists_every_goal_and_every_form_of_inference(folder: Path) -> 
     page = report.make_page(report.load_tables(folder))
     table = page.partition("## Goals")[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith(("| CPU", "| GPU"))]
-    assert len(rows) == len(GOALS) == 16
+    assert len(rows) == len(GOALS) == 19
     assert sum("not measured (no GPU)" in row for row in rows) == 4
     forms = {row.form for row in read_table(folder / "inference_cpu.csv").rows} - {"published"}
     assert len(forms) >= 11
@@ -67,6 +67,30 @@ def test_the_report_is_written_once_and_then_up_to_date(
     images = sorted(folder.glob("*.png"))
     assert [image.name for image in images] == ["accuracy_cpu.png", "goals_cpu.png"]
     assert all(10_000 < image.stat().st_size < 150_000 for image in images)
+
+
+def test_a_part_is_shown_as_one_where_there_is_no_whole_table(folder: Path) -> None:
+    whole, part = (folder / f"training_cpu{kind}.csv" for kind in ("", ".partial"))
+    shutil.copy(whole, part)
+    key = ("training", "cpu")
+    assert not report.load_tables(folder)[key].is_partial
+    whole.unlink()
+    tables = report.load_tables(folder)
+    assert tables[key].is_partial
+    section = report.make_page(tables).partition("## Training step")[2].partition("\n## ")[0]
+    assert "**A part of the cases.** Measured on" in section
+
+
+def test_tables_with_avx2_alone_have_sections_and_images_of_their_own(folder: Path) -> None:
+    for suite in ("inference", "training"):
+        shutil.copy(folder / f"{suite}_cpu.csv", folder / f"{suite}_cpu-avx2.csv")
+    page = report.make_page(report.load_tables(folder))
+    headings = [line for line in page.splitlines() if line.endswith(", with AVX2 alone")]
+    assert headings == ["## Inference, with AVX2 alone", "## Training step, with AVX2 alone"]
+    assert "![goals, cpu-avx2](goals_cpu-avx2.png)" in page
+    rows = [line for line in page.splitlines() if line.startswith("| CPU with AVX2 alone: ")]
+    assert len(rows) == 3
+    assert "| >= 1.6 | 2.4 | reached |" in rows[2]
 
 
 def test_a_changed_table_makes_the_page_stale(folder: Path) -> None:

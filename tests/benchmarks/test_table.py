@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import table
+from instructions import table_device
 from table import Conditions, Measurement, Table, compare, read_table, write_table
 from timing import Spread
 
@@ -56,7 +57,7 @@ def test_no_ratio_and_no_difference_stay_none(tmp_path: Path) -> None:
 
 def test_the_conditions_name_processor_versions_and_commit() -> None:
     found = table.current_conditions("cpu", 3)
-    assert (found.device, found.threads) == ("cpu", 3)
+    assert (found.device, found.threads) == (table_device("cpu"), 3)
     assert found.machine
     names = [part.split(" ")[0] for part in found.versions.split(", ")]
     assert {"Python", "mmvan", "torch", "mmengine", "mmcv", "mmpretrain"} <= set(names)
