@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 
+from mmvan.config_check.annotations import annotation_problems
 from mmvan.config_check.arguments import argument_problems, layer_problems
 from mmvan.config_check.channels import channel_problems
 from mmvan.config_check.classes import class_problems
@@ -49,6 +50,7 @@ def find_problems(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     yield from channel_problems(cfg.model, cfg.default_scope)
     if "train" in loaders:
         yield from weight_problems(cfg.model)
+        yield from annotation_problems(cfg)
         yield from spelling_problems(cfg)
         yield from length_problems(cfg, loaders)
     yield from evaluation_problems(cfg, [loader for loader in loaders if loader != "train"])

@@ -81,6 +81,12 @@ def test_our_configs_have_none(path: Path) -> None:
         ),
         (
             DETECTOR,
+            "train_dataloader.dataset.pipeline.1.with_mask",
+            False,
+            r"pipeline\[1\].with_mask is False, but model.roi_head.mask_head learns from masks",
+        ),
+        (
+            DETECTOR,
             "model.train_cfg.rcnn",
             3,
             "model.train_cfg.rcnn is 3; expected a dict or a list of them",

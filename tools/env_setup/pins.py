@@ -11,11 +11,21 @@ from env_setup.shell import SetupError
 
 
 def read_project(path: Path) -> dict[str, Any]:
-    """Returns the `project` table of a `pyproject.toml`."""
+    """Returns the `project` table of a `pyproject.toml`.
+
+    Raises:
+        SetupError: nothing can read it.
+    """
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
-        from pip._vendor import tomli as tomllib
+        try:
+            from pip._vendor import tomli as tomllib
+        except ModuleNotFoundError as error:
+            raise SetupError(
+                "Python 3.10 reads pyproject.toml by means of pip, which is missing "
+                "(Debian, Ubuntu: apt-get install python3-pip)"
+            ) from error
     return tomllib.loads(path.read_text(encoding="utf-8"))["project"]
 
 

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,15 @@ from env_setup.pins import find_pin, package_name, read_project, select_pins, to
 from env_setup.shell import SetupError
 
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+
+
+def test_a_python_that_can_read_no_toml_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("tomllib", "pip._vendor"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SetupError, match="apt-get install python3-pip"):
+        read_project(PYPROJECT)
 
 
 def test_every_pin_has_its_reason() -> None:
