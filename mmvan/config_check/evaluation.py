@@ -135,14 +135,14 @@ def _scores(metric: Mapping[str, Any]) -> list[str] | None:
         return [f"{prefix or 'accuracy'}/top{number}" for number in numbers]
     if kind == "CocoMetric":
         kinds = metric.get("metric", "bbox")
-        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds or ())
         if metric.get("metric_items") or metric.get("classwise"):
             return None
         if {"bbox", "segm"}.issuperset(map(str, kinds)):
             return [f"{prefix or 'coco'}/{name}_mAP{size}" for name in kinds for size in _SIZES]
     if kind == "IoUMetric" and prefix is None:
         kinds = metric.get("iou_metrics", ["mIoU"])
-        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds or ())
         return [name for kind in kinds for name in _IOU.get(str(kind), ())]
     return None
 

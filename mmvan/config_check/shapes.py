@@ -13,11 +13,13 @@ _DICT: _Kinds = (Mapping,)
 _TEXT: _Kinds = (str,)
 _LIST: _Kinds = (list, tuple)
 _DICT_OR_LIST: _Kinds = (Mapping, list, tuple)
+_NAMES: _Kinds = (list, tuple, set)
 _WORDS: Mapping[_Kinds, str] = {
     _DICT: "a dict",
     _TEXT: "text",
     _DICT_OR_LIST: "a dict or a list of them",
     _LIST: "a list of dicts",
+    _NAMES: "a list of names",
     (*_TEXT, *_LIST): "text or a list of texts",
 }
 # Of the top level; None is allowed for all.
@@ -65,6 +67,8 @@ _INNER: Mapping[str, _Kinds] = {
     "batch_sampler": _DICT,
     "pipeline": _LIST,
     "metainfo": _DICT,
+    "meta_keys": _NAMES,
+    "algorithm_keys": _NAMES,
     "ann_file": _TEXT,
     "data_root": _TEXT,
     "data_prefix": (*_DICT, *_TEXT),
@@ -171,11 +175,27 @@ def _missing(key: str, value: Any) -> Iterator[str]:
         own = name == "optimizer" and value.get("constructor") is not None
         if lacks and not own:
             yield f"{key} has no {name}; it has {_listed(value)}"
+    if key == "optim_wrapper":
+        yield from _missing_decay(value)
     if key.endswith("_dataloader"):
         sampler = value.get("batch_sampler")
         inner = sampler.get("batch_size") if isinstance(sampler, Mapping) else None
         if value.get("batch_size") is None and inner is None:
             yield f"{key} has no batch_size; it has {_listed(value)}"
+
+
+def _missing_decay(value: Mapping[str, Any]) -> Iterator[str]:
+    """Factors of a weight decay, where MMEngine finds none."""
+    optimizer, factors = value.get("optimizer"), value.get("paramwise_cfg")
+    if value.get("constructor") or not isinstance(optimizer, Mapping):
+        return
+    names = [name for node in nodes_of("", factors) for name in node.settings]
+    factor = next((name for name in names if str(name).endswith("decay_mult")), None)
+    if factor and optimizer.get("weight_decay") is None:
+        yield (
+            "optim_wrapper.optimizer has no weight_decay, which paramwise_cfg multiplies by "
+            f"{factor}; it has {_listed(optimizer)}"
+        )
 
 
 def _listed(part: Mapping[str, Any]) -> str:

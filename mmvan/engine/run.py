@@ -13,6 +13,7 @@ from mmvan.data.check import check_datasets
 from mmvan.engine.batch import batch_of, describe_batch, divide_base_batch, loader_batch_size
 from mmvan.engine.config import task_of
 from mmvan.engine.device import check_gpu_count
+from mmvan.engine.forks import fork_at_rest
 from mmvan.engine.options import add_cfg_options, add_device
 from mmvan.engine.processes import (
     LAUNCHERS,
@@ -112,6 +113,8 @@ def prepare(
         "adapt_checkpoint": {"type": "mmvan.AdaptCheckpointHook"},
     }
     on_cpu = device == "cpu"
+    if processes.distributed:
+        fork_at_rest()
     if device == "cuda":
         check_gpu_count(processes.local_rank, processes.local_size)
     if check_data and processes.rank == 0:

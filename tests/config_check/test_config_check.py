@@ -86,6 +86,24 @@ def test_our_configs_have_none(path: Path) -> None:
             r"pipeline\[1\].with_mask is False, but model.roi_head.mask_head learns from masks",
         ),
         (
+            CLASSIFIER,
+            "optim_wrapper.optimizer",
+            {"type": "AdamW", "lr": 1e-3},
+            r"no weight_decay, which paramwise_cfg multiplies by \w*decay_mult; it has type, lr",
+        ),
+        (
+            DETECTOR,
+            "val_dataloader.dataset.pipeline.3.meta_keys",
+            "img_shape",
+            "meta_keys is 'img_shape'; expected a list of names",
+        ),
+        (
+            SEGMENTOR,
+            "val_evaluator.iou_metrics",
+            None,
+            "val_evaluator.iou_metrics has None; expected some of mIoU",
+        ),
+        (
             DETECTOR,
             "model.train_cfg.rcnn",
             3,
