@@ -62,6 +62,33 @@ def test_the_backbone_renames_wherever_it_is(layout: Layout, lines: list[str]) -
     assert lines == ([] if layout is MMVAN else [told] * 3)
 
 
+@pytest.mark.parametrize(
+    "part",
+    ((), ("neck.weight", "neck.bias"), ("backbone.stages.0.norm.weight",), ("backbone.adapter",)),
+    ids=("nothing", "the neck alone", "one tensor", "an adapter alone"),
+)
+def test_a_part_is_loaded_without_a_word(part: tuple[str, ...], lines: list[str]) -> None:
+    model = Detector()
+    model.backbone.adapter = nn.Parameter(torch.zeros(3))
+    state = {key: tensor + 1 for key, tensor in model.state_dict().items() if key in part}
+    result = model.load_state_dict(state, strict=False)
+    assert result.unexpected_keys == []
+    own = model.state_dict()
+    assert all(torch.equal(own[key], tensor) for key, tensor in state.items())
+    assert lines == []
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("whole", (False, True))
+def test_names_of_another_model_are_told_of_the_hook(
+    layout: Layout, whole: bool, lines: list[str]
+) -> None:
+    own_model = whole and layout.prefix == "backbone."
+    state = weights(layout, layout.prefix if whole else "")
+    Detector().load_state_dict({"head.weight": torch.ones(2), **state}, strict=False)
+    assert any("mmvan.AdaptCheckpointHook" in line for line in lines) is not own_model
+
+
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
 def test_pytorch_judges_what_is_missing_left_over_or_of_another_shape(layout: Layout) -> None:
     stem, norm = layout.stem, layout.key("stages.3.norm.bias")
