@@ -1,5 +1,6 @@
 """The backbone's names in a state dict: renamed for PyTorch, or adapted wholly."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from mmvan.arch import ARCHS
 from mmvan.checkpoint import adapt
 from mmvan.checkpoint.adapt import adapt_state_dict
 from mmvan.checkpoint.layouts import LAYOUTS, MMVAN, OFFICIAL, Layout
+from mmvan.checkpoint.wrappers import copy_state_dict
 from mmvan.errors import CheckpointError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
@@ -87,6 +89,24 @@ def test_names_of_another_model_are_told_of_the_hook(
     state = weights(layout, layout.prefix if whole else "")
     Detector().load_state_dict({"head.weight": torch.ones(2), **state}, strict=False)
     assert any("mmvan.AdaptCheckpointHook" in line for line in lines) is not own_model
+
+
+def test_versions_of_modules_are_kept() -> None:
+    state, key = VAN(SMALL).state_dict(), "stages.0.blocks.0.norm1.num_batches_tracked"
+    del state[key]
+    # Of BatchNorm's version 2 it is missing; where versions are unknown, PyTorch fills it in.
+    assert VAN(SMALL).load_state_dict(state, strict=False).missing_keys == [key]
+    assert VAN(SMALL).load_state_dict(dict(state)).missing_keys == []
+
+
+def test_what_is_loaded_stays_as_it_was() -> None:
+    own = VAN(SMALL).state_dict()
+    state = copy_state_dict(own)
+    for key in own:
+        state[OFFICIAL.key(key)] = state.pop(key)
+    keys, versions = list(state), copy.deepcopy(own._metadata)
+    VAN(SMALL).load_state_dict(state)
+    assert (list(state), state._metadata) == (keys, versions)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
