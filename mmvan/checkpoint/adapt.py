@@ -5,7 +5,7 @@ what is missing, left over or of another shape. :func:`adapt_state_dict` is for 
 itself loads, wholly or not at all.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from logging import WARNING
 from typing import Any
 
@@ -17,7 +17,8 @@ from mmvan.checkpoint.layouts import LAYOUTS, MMVAN
 from mmvan.checkpoint.recognise import (
     Found,
     describe_arch,
-    likeliest_layout,
+    find_backbone,
+    likeliest_names,
     listing,
     read_arch,
     require_backbone,
@@ -25,7 +26,9 @@ from mmvan.checkpoint.recognise import (
 from mmvan.errors import CheckpointError
 
 
-def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
+def rename_backbone(
+    state_dict: MutableMapping[str, Any], prefix: str, unexpected: Sequence[str]
+) -> None:
     """Rename the backbone's tensors from the layout that they are in to ours, in place.
 
     Everything else passes: other keys, and names that the layout of most keys does not have.
@@ -34,32 +37,37 @@ def rename_backbone(state_dict: MutableMapping[str, Any], prefix: str) -> None:
         state_dict: What is about to be loaded.
         prefix: Prefix of the backbone in it, ``backbone.`` in a detector; other prefixes are not
             looked for.
+        unexpected: Keys of the file that PyTorch has found no place for so far.
     """
     inside = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+    if not inside:
+        _tell_of_the_hook(unexpected, prefix)
     starts = tuple(start for other in LAYOUTS if other is not MMVAN for start in other.starts)
-    foreign = [key for key in inside if key.startswith(starts)]
-    if prefix and not inside:  # Whether that is an error, only who loads knows.
-        print_log(
-            f"nothing of the VAN backbone {prefix.removesuffix('.')!r} is in what is loaded. A "
-            "whole model in another layout (the authors', transformers') is fitted to this one by "
-            "default_hooks = dict(adapt_checkpoint=dict(type='mmvan.AdaptCheckpointHook')) in the "
-            "config",
-            logger="current",
-            level=WARNING,
-        )
-    layout = likeliest_layout(inside) if foreign else None
-    if layout is None or layout is MMVAN:
+    if not any(key.startswith(starts) for key in inside):
         return
-    names = {
-        key: own
-        for key in foreign
-        if (own := layout.own_key(key)) is not None and prefix + own not in state_dict
-    }
-    for key, own in names.items():
-        state_dict[prefix + own] = state_dict.pop(prefix + key)
+    layout, names = likeliest_names(inside)
+    if layout is MMVAN:
+        return
+    renamed = [key for key, own in names.items() if prefix + own not in state_dict]
+    for key in renamed:
+        state_dict[prefix + names[key]] = state_dict.pop(prefix + key)
     print_log(
-        f"VAN backbone: {len(names)} tensors renamed from the {layout.name} layout",
+        f"VAN backbone: {len(renamed)} tensors renamed from the {layout.name} layout",
         logger="current",
+    )
+
+
+def _tell_of_the_hook(unexpected: Sequence[str], prefix: str) -> None:
+    """Warn where a backbone has no place; whether that is an error, only who loads knows."""
+    if find_backbone(unexpected) is None:
+        return
+    print_log(
+        f"nothing of the VAN backbone {prefix.removesuffix('.')!r} is in what is loaded. A "
+        "whole model in another layout (the authors', transformers') is fitted to this one by "
+        "default_hooks = dict(adapt_checkpoint=dict(type='mmvan.AdaptCheckpointHook')) in the "
+        "config",
+        logger="current",
+        level=WARNING,
     )
 
 

@@ -5,10 +5,9 @@ name to the tensor, so that a translation loses nothing in either direction.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 PARTS = ("embed.proj", "embed.norm", "norm")
 INNER = (
@@ -25,25 +24,8 @@ INNER = (
     "ffn.fc2",
     "layer_scale_2",
 )
-_NUMBER = re.compile(r"\\\{([sij])\\\}")
+_DIGITS = re.compile(r"\d+")
 _LEAVES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-_LEAF = rf"(?P<leaf>\.(?:{'|'.join(_LEAVES)}))?"
-
-
-class Place(NamedTuple):
-    """Where a tensor belongs in a VAN backbone.
-
-    Args:
-        stage: Stage, counted from 0.
-        block: Block in the stage, counted from 0; None for the stage's own parts.
-        part: Our name of the module or parameter in there, one of ``PARTS`` or ``INNER``.
-        leaf: ``.weight``, ``.running_mean`` and so on; empty for a parameter.
-    """
-
-    stage: int
-    block: int | None
-    part: str
-    leaf: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,33 +61,26 @@ class Layout:
         Raises:
             ValueError: If the key is not one of a VAN backbone.
         """
-        place = MMVAN.place(own_key)
-        if place is None:
+        names = _translate((own_key,), MMVAN, self)
+        if not names:
             raise ValueError(f"{own_key!r} is not a key of a VAN backbone")
-        return self._name(place)
+        return names[own_key]
 
     def own_key(self, key: str) -> str | None:
         """Our name for a key in this layout; None for a key that is not a backbone's."""
-        return own_key(self, key)
+        return self.own_keys((key,)).get(key)
 
-    def place(self, key: str) -> Place | None:
-        """Where a key in this layout belongs; None for a key that is not a backbone's."""
-        match = self._block_pattern.match(key)
-        if match is not None:
-            found = self._inner_names.get(key[match.end() :])
-            return found and Place(self._stage(match), int(match["j"]), *found)
-        for part, pattern in self._part_patterns.items():
-            match = pattern.fullmatch(key)
-            if match is not None:
-                return Place(self._stage(match), None, part, match["leaf"] or "")
-        return None
+    def own_keys(self, keys: Iterable[str]) -> dict[str, str]:
+        """Our names for those of the keys that are a backbone's in this layout."""
+        return _translate(keys, self, MMVAN)
 
     def stage_of(self, key: str) -> int | None:
         """The stage, from 0, whose names a key begins like, known or not; None for other keys."""
         for template in (*self.parts.values(), self.block):
-            match = re.match(_pattern(template.partition("}")[0] + "}") + r"\.", key)
+            begin = re.escape(template.partition("{")[0])
+            match = re.match(rf"{begin}(?P<stage>\d+)\.", key)
             if match:
-                return self._stage(match)
+                return int(match["stage"]) - ("{i}" in template)
         return None
 
     @cached_property
@@ -118,44 +93,66 @@ class Layout:
         """What the names of its tensors begin with."""
         return tuple({name.partition("{")[0] for name in (*self.parts.values(), self.block)})
 
-    @cached_property
-    def _part_patterns(self) -> dict[str, re.Pattern[str]]:
-        return {part: re.compile(_pattern(name) + _LEAF) for part, name in self.parts.items()}
 
-    @cached_property
-    def _block_pattern(self) -> re.Pattern[str]:
-        return re.compile(_pattern(self.block) + r"\.")
-
-    @cached_property
-    def _inner_names(self) -> dict[str, tuple[str, str]]:
-        """Our part and leaf of everything that can follow the name of a block."""
-        leaves = ("", *(f".{leaf}" for leaf in _LEAVES))
-        return {
-            self.inner.get(name, name) + leaf: (name, leaf) for name in INNER for leaf in leaves
-        }
-
-    def _name(self, place: Place) -> str:
-        stage, block, part, leaf = place
-        template = self.block if block is not None else self.parts[part]
-        name = template.format(s=stage, i=stage + 1, j=block)
-        return f"{name}{leaf}" if block is None else f"{name}.{self.inner.get(part, part)}{leaf}"
-
-    @staticmethod
-    def _stage(match: re.Match[str]) -> int:
-        groups = match.groupdict()
-        return int(groups["s"]) if "s" in groups else int(groups["i"]) - 1
+def _translate(keys: Iterable[str], source: Layout, target: Layout) -> dict[str, str]:
+    """Names of one layout as another has them, without those that the first does not have."""
+    inner, depth = _inner_names(source, target), source.block.count(".") + 1
+    blocks = _Begins([(source.block, target.block)])
+    parts = _Begins([(source.parts[part], target.parts[part]) for part in PARTS])
+    names: dict[str, str] = {}
+    for key in keys:
+        rest = key.split(".", depth)[-1]
+        own_rest = inner.get(rest)
+        if own_rest is not None:
+            begin = blocks[key[: -len(rest)]]
+        elif (own_rest := key.rpartition(".")[2]) in _LEAVES:
+            begin = parts[key[: -len(own_rest)]]
+        else:
+            continue
+        if begin is not None:
+            names[key] = begin + own_rest
+    return names
 
 
-# A name is looked at several times while a file is recognised and renamed.
-@lru_cache(maxsize=2**14)
-def own_key(layout: Layout, key: str) -> str | None:
-    """As :meth:`Layout.own_key`."""
-    place = layout.place(key)
-    return None if place is None else MMVAN._name(place)
+class _Begins(dict[str, str | None]):
+    """What names begin with, to what they begin with in another layout; found when asked for.
+
+    There are many tensors in few blocks and parts of stages.
+
+    Args:
+        pairs: Templates of one layout, each with that of the other.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._pairs = pairs
+
+    def __missing__(self, begin: str) -> str | None:
+        self[begin] = own = _translate_numbers(begin.removesuffix("."), self._pairs)
+        return own
 
 
-def _pattern(template: str) -> str:
-    return _NUMBER.sub(r"(?P<\1>\\d+)", re.escape(template))
+def _translate_numbers(name: str, pairs: Sequence[tuple[str, str]]) -> str | None:
+    """What the template beside the one that a name is made by makes of the same numbers."""
+    numbers = [int(text) for text in _DIGITS.findall(name)]
+    for template, other in pairs:
+        if numbers and len(numbers) == template.count("{"):
+            stage = numbers[0] - ("{i}" in template)
+            values = {"s": stage, "i": stage + 1, "j": numbers[-1]}
+            if template.format(**values) == name:
+                return f"{other.format(**values)}."
+    return None
+
+
+@lru_cache
+def _inner_names(source: Layout, target: Layout) -> dict[str, str]:
+    """Everything that can follow the name of a block, to what follows it in another layout."""
+    leaves = ("", *(f".{leaf}" for leaf in _LEAVES))
+    return {
+        source.inner.get(name, name) + leaf: target.inner.get(name, name) + leaf
+        for name in INNER
+        for leaf in leaves
+    }
 
 
 MMVAN = Layout(

@@ -1,12 +1,12 @@
 """Recognise a VAN backbone among the keys of a state dict: its layout, where it is, its size."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 from mmvan.arch import ARCHS, Arch
-from mmvan.checkpoint.layouts import LAYOUTS, OFFICIAL, Layout
+from mmvan.checkpoint.layouts import LAYOUTS, MMVAN, OFFICIAL, Layout
 from mmvan.errors import CheckpointError
 
 _SHOWN = 8
@@ -47,23 +47,23 @@ def find_backbone(keys: Iterable[str], prefix: str = "") -> Found | None:
     return max(candidates, key=lambda found: (_hits(found, keys), -len(found.prefix)), default=None)
 
 
-def likeliest_layout(keys: Iterable[str]) -> Layout | None:
-    """The layout that has most of the keys, without any prefix; None if none has one."""
-    keys = list(keys)
-    likeliest, most = None, 0
-    for layout in LAYOUTS:
-        hits = _hits(Found(layout, ""), keys)
-        if hits > most:
-            likeliest, most = layout, hits
-        if hits == len(keys):
+def likeliest_names(keys: Sequence[str]) -> tuple[Layout, dict[str, str]]:
+    """The layout that has most of the keys, without any prefix, and our names for those it has."""
+    likeliest, most = MMVAN, dict[str, str]()
+    # One that has the first convolution has all, as a rule, and ends the search.
+    for layout in sorted(LAYOUTS, key=lambda layout: layout.stem not in keys):
+        names = layout.own_keys(keys)
+        if len(names) > len(most):
+            likeliest, most = layout, names
+        if len(names) == len(keys):
             break
-    return likeliest
+    return likeliest, most
 
 
 def _hits(found: Found, keys: list[str]) -> int:
     start = len(found.prefix)
     inside = (key[start:] for key in keys if key.startswith(found.prefix))
-    return sum(found.layout.own_key(key) is not None for key in inside)
+    return len(found.layout.own_keys(inside))
 
 
 def require_backbone(keys: Iterable[str], prefix: str = "") -> Found:

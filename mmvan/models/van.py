@@ -287,9 +287,16 @@ def _build_stage(
 
 
 def _rename_before_loading(
-    _module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+    _module: nn.Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    _metadata: dict[str, Any],
+    _strict: bool,
+    _missing: list[str],
+    unexpected: list[str],
+    _errors: list[str],
 ) -> None:
-    rename_backbone(state_dict, prefix)
+    rename_backbone(state_dict, prefix, unexpected)
 
 
 def init_as_authors(module: nn.Module) -> None:

@@ -9,6 +9,7 @@ kernel once on a batch ``d * d`` times larger and rearranging back computes the 
 again for other sizes of images, would take it minutes.
 """
 
+import inspect
 from typing import Any
 
 import torch
@@ -18,6 +19,10 @@ from torch.library import custom_op
 
 from mmvan.ops.autocast import to_autocast_type
 from mmvan.ops.observers import in_channels_last
+
+# A map may come in any layout and leaves in the same: inductor need not copy it before and after.
+_HAS_TAGS = "tags" in inspect.signature(custom_op).parameters  # PyTorch 2.6 has none.
+_OPTIONS: dict[str, Any] = {"tags": torch.Tag.flexible_layout} if _HAS_TAGS else {}
 
 
 def split_conv(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -39,13 +44,13 @@ def split_conv(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) ->
     return depthwise_by_phases(narrow, weight.to(narrow.dtype), bias, dilation)
 
 
-@custom_op("mmvan::depthwise_by_phases", mutates_args=())
+@custom_op("mmvan::depthwise_by_phases", mutates_args=(), **_OPTIONS)
 def depthwise_by_phases(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """:func:`split_conv` as one operator."""
     return _compute(x, weight, bias, dilation)
 
 
-@custom_op("mmvan::depthwise_by_phases_backward", mutates_args=())
+@custom_op("mmvan::depthwise_by_phases_backward", mutates_args=(), **_OPTIONS)
 def depthwise_by_phases_backward(
     grad: Tensor, x: Tensor, weight: Tensor, dilation: int
 ) -> tuple[Tensor, Tensor, Tensor]:

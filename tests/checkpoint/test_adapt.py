@@ -1,5 +1,6 @@
 """The backbone's names in a state dict: renamed for PyTorch, or adapted wholly."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from mmvan.arch import ARCHS
 from mmvan.checkpoint import adapt
 from mmvan.checkpoint.adapt import adapt_state_dict
 from mmvan.checkpoint.layouts import LAYOUTS, MMVAN, OFFICIAL, Layout
+from mmvan.checkpoint.wrappers import copy_state_dict
 from mmvan.errors import CheckpointError
 
 SMALL = {"embed_dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
@@ -60,6 +62,51 @@ def test_the_backbone_renames_wherever_it_is(layout: Layout, lines: list[str]) -
     assert model.neck.weight.eq(1).all()
     told = f"VAN backbone: {len(bare.state_dict())} tensors renamed from the {layout.name} layout"
     assert lines == ([] if layout is MMVAN else [told] * 3)
+
+
+@pytest.mark.parametrize(
+    "part",
+    ((), ("neck.weight", "neck.bias"), ("backbone.stages.0.norm.weight",), ("backbone.adapter",)),
+    ids=("nothing", "the neck alone", "one tensor", "an adapter alone"),
+)
+def test_a_part_is_loaded_without_a_word(part: tuple[str, ...], lines: list[str]) -> None:
+    model = Detector()
+    model.backbone.adapter = nn.Parameter(torch.zeros(3))
+    state = {key: tensor + 1 for key, tensor in model.state_dict().items() if key in part}
+    result = model.load_state_dict(state, strict=False)
+    assert result.unexpected_keys == []
+    own = model.state_dict()
+    assert all(torch.equal(own[key], tensor) for key, tensor in state.items())
+    assert lines == []
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("whole", (False, True))
+def test_names_of_another_model_are_told_of_the_hook(
+    layout: Layout, whole: bool, lines: list[str]
+) -> None:
+    own_model = whole and layout.prefix == "backbone."
+    state = weights(layout, layout.prefix if whole else "")
+    Detector().load_state_dict({"head.weight": torch.ones(2), **state}, strict=False)
+    assert any("mmvan.AdaptCheckpointHook" in line for line in lines) is not own_model
+
+
+def test_versions_of_modules_are_kept() -> None:
+    state, key = VAN(SMALL).state_dict(), "stages.0.blocks.0.norm1.num_batches_tracked"
+    del state[key]
+    # Of BatchNorm's version 2 it is missing; where versions are unknown, PyTorch fills it in.
+    assert VAN(SMALL).load_state_dict(state, strict=False).missing_keys == [key]
+    assert VAN(SMALL).load_state_dict(dict(state)).missing_keys == []
+
+
+def test_what_is_loaded_stays_as_it_was() -> None:
+    own = VAN(SMALL).state_dict()
+    state = copy_state_dict(own)
+    for key in own:
+        state[OFFICIAL.key(key)] = state.pop(key)
+    keys, versions = list(state), copy.deepcopy(own._metadata)
+    VAN(SMALL).load_state_dict(state)
+    assert (list(state), state._metadata) == (keys, versions)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)

@@ -1,14 +1,16 @@
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
 
 from mmvan.engine import run
 from mmvan.engine.processes import Processes
-from mmvan.engine.run import add_common_options, prepare, set_work_dir, start_line
+from mmvan.engine.run import add_common_options, build_runner, prepare, set_work_dir, start_line
 from mmvan.errors import ConfigError, DataError, DeviceError
 
 TWO = Processes("pytorch", rank=0, world_size=2, local_size=2)
@@ -36,6 +38,33 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(run, "check_datasets", lambda cfg, loaders: made.append(loaders))
     monkeypatch.setattr(run, "start_gloo", lambda cfg, processes: made.append("gloo"))
     return made
+
+
+@RUNNERS.register_module()
+class RunnerWithALog:
+    """Stands for a runner: all it has is its logger."""
+
+    def __init__(self) -> None:
+        self.logger = logging.Logger("run of a test")
+        self.logger.addHandler(logging.NullHandler())
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> "RunnerWithALog":
+        return cls()
+
+
+def test_what_mmvan_says_is_in_the_log_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, root = logging.getLogger("mmvan"), logging.getLogger()
+    monkeypatch.setattr(own, "handlers", [])
+    monkeypatch.setattr(own, "level", own.level)
+    others = list(root.handlers), root.level
+    log = build_runner(config(runner_type="RunnerWithALog")).logger
+    (handler,) = own.handlers
+    assert [handler] == log.handlers
+    # Two lists: a handler that is added to one, or taken out, is not added to the other.
+    own.removeHandler(handler)
+    assert log.handlers == [handler]
+    assert (root.handlers, root.level, log.level) == (*others, logging.NOTSET)
 
 
 def test_options_of_mim_and_old_launchers_are_accepted() -> None:

@@ -1,5 +1,6 @@
 """The phase-split form as one operator, which compiled graphs hold."""
 
+import inspect
 import itertools
 from collections import Counter
 from typing import Any
@@ -51,3 +52,11 @@ def test_a_compiled_graph_holds_one_operator_for_each_dilated_convolution() -> N
     (operators,) = counts
     assert operators["mmvan.depthwise_by_phases.default"] == 5
     assert not any("pad" in name or "reshape" in name for name in operators)
+
+
+def test_inductor_may_choose_the_layout_of_its_maps() -> None:
+    """Else it copies them before and after: two more kernels to compile and run in every block."""
+    if "tags" not in inspect.signature(torch.library.custom_op).parameters:
+        pytest.skip("this PyTorch gives custom operators no tags")
+    for name in ("depthwise_by_phases", "depthwise_by_phases_backward"):
+        assert torch.Tag.flexible_layout in getattr(torch.ops.mmvan, name).default.tags

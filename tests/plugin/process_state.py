@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mmcv.cnn  # noqa: F401
+import torch._dynamo  # Any first call of an optimizer or a custom operator imports it.
 import torch.library
 import torch.utils.checkpoint
 from mmengine.runner import checkpoint
@@ -60,7 +61,7 @@ def state() -> dict[str, Any]:
 
 if __name__ == "__main__":
     before = state()
-    exec(sys.argv[1])
+    exec(sys.argv[1], {"torch": torch})
     after = state()
     changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
     print(json.dumps(changed))

@@ -1,4 +1,4 @@
-"""Importing mmvan leaves the process as it was."""
+"""Importing and using mmvan leaves the process as it was."""
 
 import json
 import subprocess
@@ -9,6 +9,19 @@ from typing import Any
 import pytest
 
 SCRIPT = Path(__file__).with_name("process_state.py")
+
+
+# In both layouts, so with each kind of operator that a CPU has.
+USE = """
+import mmvan, mmvan.checkpoint.layouts as layouts
+for channels_last in (False, True):
+    arch = {"embed_dims": [16], "depths": [1], "ffn_ratios": [2]}
+    model = mmvan.VAN(arch, channels_last=channels_last)
+    model.init_weights()
+    model(torch.rand(1, 3, 64, 64))[0].sum().backward()
+    state = {layouts.OFFICIAL.key(key): value for key, value in model.state_dict().items()}
+    model.load_state_dict(state)
+"""
 
 
 def changes(code: str) -> dict[str, Any]:
@@ -29,6 +42,11 @@ def test_nothing_but_the_new_address_is_there(code: str) -> None:
         del changed["random"]
     assert changed == {}
     assert after == {**before, "hf://": "mmvan.checkpoint.schemes.load_from_hf"}
+
+
+def test_building_computing_and_loading_draw_numbers_and_nothing_else() -> None:
+    changed = changes(USE)
+    assert changed.keys() == {"loaders", "random"}
 
 
 def test_a_change_would_be_seen() -> None:
