@@ -101,7 +101,7 @@ def _pipeline(loader: str, step: int, key: str, size: object) -> str:
     return f"{loader}_dataloader.dataset.pipeline.{step}.{key}={size}"
 
 
-BACKBONE = "{out}/van_t_in1k_sample/epoch_4.pth"
+BACKBONE = "{out}/van_t_in1k_sample/epoch_3.pth"
 TASKS = (
     Task(
         "classification",
@@ -111,8 +111,8 @@ TASKS = (
         (30.0, 90.0),
         (2.0, 7.0),
         (
-            "train_cfg.max_epochs=4",
-            "train_cfg.val_interval=4",
+            "train_cfg.max_epochs=3",
+            "train_cfg.val_interval=3",
             _pipeline("train", 1, "scale", 64),
             *(_pipeline(name, 1, "scale", 71) for name in ("val", "test")),
             *(_pipeline(name, 2, "crop_size", 64) for name in ("val", "test")),
@@ -128,7 +128,7 @@ TASKS = (
         (2.0, 7.0),
         (
             "train_cfg.max_epochs=1",
-            "train_dataloader.dataset.indices=280",
+            "train_dataloader.dataset.indices=200",
             "param_scheduler.0.end=20",
             f"model.backbone.init_cfg.checkpoint={BACKBONE}",
         ),
@@ -142,10 +142,10 @@ TASKS = (
         (15.0, 60.0),
         (1.5, 6.0),
         (
-            "train_cfg.max_iters=200",
-            "train_cfg.val_interval=200",
+            "train_cfg.max_iters=150",
+            "train_cfg.val_interval=150",
             "default_hooks.checkpoint.interval=80",
-            "param_scheduler.1.end=200",
+            "param_scheduler.1.end=150",
             f"model.backbone.init_cfg.checkpoint={BACKBONE}",
         ),
         ("segmentation/van_b_fpn", "ADE20K", "mIoU 46.7"),

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmvan.checkpoint.outline import check_checkpoint
 from mmvan.engine.accumulation import AUTO, accumulate_gradients
+from mmvan.engine.bfloat16 import bfloat16_problems, use_torchvision_roi_align
 from mmvan.engine.determinism import MODES, use_deterministic_algorithms
 from mmvan.engine.processes import Processes
 from mmvan.engine.resume import AUTO_RESUME, continue_run
@@ -99,7 +100,7 @@ def apply_training_options(
     _check_pretrained(cfg.model, "model")
     if args.amp:
         _use_amp(cfg, args.amp)
-    _check_amp(cfg, device)
+    _check_amp(cfg, device, processes)
     if args.ema is not None:
         _average_weights(cfg, args.ema)
     if args.auto_scale_lr:
@@ -148,7 +149,7 @@ def _use_amp(cfg: Config, precision: str) -> None:
     wrapper.loss_scale = "dynamic" if precision == "fp16" else {"enabled": False}
 
 
-def _check_amp(cfg: Config, device: str) -> None:
+def _check_amp(cfg: Config, device: str, processes: Processes) -> None:
     if type_name(cfg.optim_wrapper) != "AmpOptimWrapper":
         return
     if device == "cpu":
@@ -159,6 +160,18 @@ def _check_amp(cfg: Config, device: str) -> None:
         )
     if device == "cuda" and cfg.optim_wrapper.get("dtype") == "bfloat16":
         _check_bfloat16()
+        _use_bfloat16_operators(cfg, processes)
+
+
+def _use_bfloat16_operators(cfg: Config, processes: Processes) -> None:
+    changed = use_torchvision_roi_align(cfg.model)
+    if changed:
+        processes.announce(
+            f"mmcv's RoIAlign has no bfloat16 on GPUs: {changed} became torchvision's, in float32"
+        )
+    problems = list(bfloat16_problems(cfg.model, cfg.get("default_scope", ""), "cuda"))
+    if problems:
+        raise ConfigError(f"{cfg.filename}: {'; '.join(problems)}. Use --amp fp16")
 
 
 def _check_bfloat16() -> None:

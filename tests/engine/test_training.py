@@ -101,6 +101,15 @@ def test_amp(
     assert cfg.optim_wrapper.optimizer.lr == 1e-4
 
 
+def test_bf16_looks_for_operators_without_it(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(training, "bfloat16_problems", lambda *_: iter(["model.head: no bfloat16"]))
+    cfg.model.roi_layer = {"type": "RoIAlign"}
+    with pytest.raises(ConfigError, match=r"model\.head: no bfloat16\. Use --amp fp16"):
+        apply(cfg, "--amp", "bf16", device="cuda")
+    assert cfg.model.roi_layer.use_torchvision is True
+
+
 def test_amp_needs_a_gpu(cfg: Config) -> None:
     with pytest.raises(ConfigError, match="this run is on the CPU"):
         apply(cfg, "--amp", "fp16")
