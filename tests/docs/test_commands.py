@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +14,7 @@ from mmvan.data.sample import SAMPLE_SEGMENTS
 from tests.docs.commands import (
     PAGES,
     PROJECT,
+    SECONDS,
     Command,
     commands_in_blocks,
     commands_in_lines,
@@ -24,9 +23,9 @@ from tests.docs.commands import (
     options_in_lines,
     resolve,
 )
+from tests.forks import run_python
 from tests.tools.workplace import COUNTS
 
-SECONDS = 300
 NOT_RUN = {
     "installs or builds": (
         ". .venv/bin/activate",
@@ -75,6 +74,8 @@ NOT_RUN = {
     ),
     "measures for two minutes": ("mmvan tune *",),
 }
+# What Python receives for these words.
+PROGRAMS = {"mmvan": ("-m", "mmvan"), "python": (), "python3": ()}
 # What makes a documented command short: a few images, one step.
 SHORT_SEGMENTATION = ("--cfg-options", "train_cfg.max_iters=2", "train_cfg.val_interval=2")
 # What a reader puts in the place of these words.
@@ -131,21 +132,15 @@ class Place:
     def __init__(self, root: Path, done: Iterable[Command] = ()) -> None:
         self.root = root
         self._done = {tuple(self._fill(command)) for command in done}
-        programs = root / "programs"
-        own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
-        own["CUDA_VISIBLE_DEVICES"] = "-1"
-        self.environment = {**os.environ, **own, "PATH": f"{programs}:{os.environ['PATH']}"}
+        own = {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+        self.environment = {**os.environ, **own}
 
     def furnish(self) -> None:
         """Make the folder."""
-        programs = self.root / "programs"
-        programs.mkdir(parents=True)
+        self.root.mkdir()
         for name in ("configs", "tools", "benchmarks", "mmvan"):
             (self.root / name).symlink_to(PROJECT / name)
         (self.root / "names.txt").write_text("\n".join(("other", *SAMPLE_SEGMENTS)))
-        self._link(programs / "mmvan", f'exec "{sys.executable}" -m mmvan "$@"')
-        for name in ("python", "python3"):
-            self._link(programs / name, f'exec "{sys.executable}" "$@"')
 
     def run(self, command: Command) -> str:
         """Run a command; return what it printed if it failed, else nothing."""
@@ -159,14 +154,12 @@ class Place:
         return "".join(self._run([*words, "--task", task, "--size", *of]) for task, *of in sizes)
 
     def _run(self, words: list[str]) -> str:
-        done = subprocess.run(
-            words,
+        program, *arguments = words
+        assert program in PROGRAMS, f"{program}: how it is run is not said here"
+        done = run_python(
+            *(*PROGRAMS[program], *arguments),
             cwd=self.root,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+            environment=self.environment,
             timeout=SECONDS,
         )
         if not done.returncode:
@@ -181,11 +174,6 @@ class Place:
         if resolve(words)[0] == "train" and any("configs/segmentation" in word for word in words):
             words += SHORT_SEGMENTATION
         return words
-
-    @staticmethod
-    def _link(file: Path, body: str) -> None:
-        file.write_text(f"#!/bin/sh\n{body}\n")
-        file.chmod(0o755)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
