@@ -34,11 +34,7 @@ def import_large() -> None:
     for name in LARGE:
         with contextlib.suppress(ImportError):  # what the installed frameworks do not need
             import_module(name)
-    known = [
-        name
-        for name in sys.modules
-        if name.startswith(("mmcv", "mmdet", "mmengine", "mmpre", "mmseg", "mmvan"))
-    ]
+    known = [name for name in sys.modules if name.startswith(OPENMMLAB)]
     if known:
         raise RuntimeError(f"expected no module of OpenMMLab before a command, found {known}")
     gc.freeze()  # Collecting in a child does not copy these pages.
