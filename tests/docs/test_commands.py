@@ -24,7 +24,7 @@ from tests.docs.commands import (
     resolve,
 )
 from tests.forks import run_python
-from tests.tools.workplace import COUNTS
+from tests.tools.workplace import COUNTS as WORKPLACE
 
 NOT_RUN = {
     "installs or builds": (
@@ -74,6 +74,8 @@ NOT_RUN = {
     ),
     "measures for two minutes": ("mmvan tune *",),
 }
+# Of the training images, as many as `mmvan analyze browse --count 12` shows.
+COUNTS = {**WORKPLACE, "det": (12, 4)}
 # What Python receives for these words.
 PROGRAMS = {"mmvan": ("-m", "mmvan"), "python": (), "python3": ()}
 # What makes a documented command short: a few images, one step.
