@@ -26,6 +26,11 @@ os.fsync = os.fstat
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start what others wait for first; a worker that waits does nothing."""
+    items.sort(key=lambda item: item.get_closest_marker("awaited") is None)
+
+
 @pytest.fixture(autouse=True)
 def _default_scope_of_its_own() -> Iterator[None]:
     """Each test begins without a default scope: Runners and libraries leave theirs behind."""

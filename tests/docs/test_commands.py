@@ -236,6 +236,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.awaited
 def test_the_commands_of_the_first_page_run(first: Path) -> None:
     assert (first / FAILURES).read_text() == ""
 
