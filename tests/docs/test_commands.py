@@ -1,7 +1,9 @@
 """Every command of README.md and docs is run on sample data, or is in a list with its reason."""
 
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -134,15 +136,22 @@ class Place:
     def __init__(self, root: Path, done: Iterable[Command] = ()) -> None:
         self.root = root
         self._done = {tuple(self._fill(command)) for command in done}
-        own = {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
-        self.environment = {**os.environ, **own}
+        programs = root / "programs"
+        own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+        own["CUDA_VISIBLE_DEVICES"] = "-1"
+        self.environment = {**os.environ, **own, "PATH": f"{programs}:{os.environ['PATH']}"}
 
     def furnish(self) -> None:
-        """Make the folder."""
-        self.root.mkdir()
+        """Make the folder, with programs for what calls a shell."""
+        programs = self.root / "programs"
+        programs.mkdir(parents=True)
         for name in ("configs", "tools", "benchmarks", "mmvan"):
             (self.root / name).symlink_to(PROJECT / name)
         (self.root / "names.txt").write_text("\n".join(("other", *SAMPLE_SEGMENTS)))
+        for name, first in PROGRAMS.items():
+            words = shlex.join((sys.executable, *first))
+            (programs / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+            (programs / name).chmod(0o755)
 
     def run(self, command: Command) -> str:
         """Run a command; return what it printed if it failed, else nothing."""
