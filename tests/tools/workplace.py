@@ -41,11 +41,13 @@ class Workplace:
         words = [str(TOOLS / tool), *map(str, arguments)]
         own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
         variables = {**os.environ, **own, **environment}
-        if tool.endswith(".py"):
+        # A variable may be read when PyTorch is imported, which a fork finds done.
+        if tool.endswith(".py") and not environment:
             done = run_python(*words, cwd=self.root, environment=variables, timeout=TIMEOUT)
         else:
+            interpreter = [sys.executable] if tool.endswith(".py") else []
             done = subprocess.run(
-                words,
+                [*interpreter, *words],
                 cwd=self.root,
                 env=variables,
                 capture_output=True,
