@@ -22,12 +22,14 @@ setup: ## Make or renew the environment (only when something changed)
 demo: setup ## Train, evaluate and draw all three tasks on generated data
 	$(BIN)/python tools/demo.py $(ARGS)
 
-# One thread per worker: the workers already use every core.
+# One thread per worker: the workers already use every core. A worker keeps to neighbouring tests,
+# whose fixtures it shares, and takes over some of another's when it has none left.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 test: setup ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 $(TESTS) $(ARGS)
+	$(PYTEST) $(TESTS) $(ARGS)
 
 smoke: setup ## Run the short tests of what depends on the framework family
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 -m smoke $(TESTS) $(ARGS)
+	$(PYTEST) -m smoke $(TESTS) $(ARGS)
 
 lint: setup ## Check style, format and types
 	$(BIN)/ruff check .

@@ -9,9 +9,11 @@ given to mmpretrain's own converter, which has to return the weights of mmpretra
 """
 
 import argparse
+import contextlib
 import csv
+import functools
 import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -67,12 +69,10 @@ class Results(NamedTuple):
 
     Args:
         outputs: The stages' maps and the logits.
-        gradients: By the names of our classifier.
         buffers: BatchNorm's running statistics after the pass, by the names of our classifier.
     """
 
     outputs: Outputs
-    gradients: Mapping[str, Tensor]
     buffers: Mapping[str, Tensor]
 
 
@@ -213,11 +213,55 @@ def _check_by_converter(file: Mapping[str, Tensor], weights: Mapping[str, Tensor
 
 def run_pair(
     peer: Peer, ours: nn.Module, theirs: nn.Module, mode: str, x: Tensor
-) -> tuple[Results, Results]:
-    """Run both classifiers on images of shape (N, 3, H, W) in ``train`` or ``eval`` mode."""
+) -> tuple[Results, Results, dict[str, float]]:
+    """Run both classifiers on images of shape (N, 3, H, W) in ``train`` or ``eval`` mode.
+
+    Returns:
+        tuple[Results, Results, dict[str, float]]: Ours, the peer's, and the relative error of the
+        gradient of each parameter that the peer shares with us, see ``_NOISE``, by our names.
+    """
     ours.train(mode == "train")
     theirs.train(mode == "train")
-    return _compute(ours, MMVAN, _run_mm, x), _compute(theirs, peer.layout, peer.run, x)
+    got = _compute(ours, MMVAN, _run_mm, x)
+    with _comparing_gradients(ours, theirs, peer.layout) as norms:
+        expected = _compute(theirs, peer.layout, peer.run, x)
+    largest = max(norm for _, norm in norms.values())
+    errors = {
+        name: difference / (norm + _NOISE * largest) for name, (difference, norm) in norms.items()
+    }
+    return got, expected, errors
+
+
+@contextlib.contextmanager
+def _comparing_gradients(
+    ours: nn.Module, theirs: nn.Module, layout: Layout
+) -> Iterator[dict[str, tuple[float, float]]]:
+    """Compare the gradients of a peer with ours as it gets them, and free both.
+
+    All together are as large as the models.
+
+    Yields:
+        dict[str, tuple[float, float]]: The norms of the difference and of the peer's gradient, by
+        our names; filled by the peer's backward pass.
+    """
+    own = dict(ours.named_parameters())
+    norms = {}
+
+    def compare(name: str, parameter: Tensor) -> None:
+        mine, its = own[name].grad, parameter.grad
+        if mine is None or its is None:
+            raise ValueError(f"{name}: only the peer has a gradient")
+        norms[name] = (float((mine - its).norm()), float(its.norm()))
+        own[name].grad = parameter.grad = None
+
+    handles = [
+        parameter.register_post_accumulate_grad_hook(functools.partial(compare, name))
+        for key, parameter in theirs.named_parameters()
+        if (name := own_name(layout, key))
+    ]
+    yield norms
+    for handle in handles:
+        handle.remove()
 
 
 def _compute(
@@ -230,28 +274,13 @@ def _compute(
     for out, weight in zip(outputs.stages, weights, strict=True):
         loss = loss + (out * weight).square().mean()
     loss.backward()
-    gradients = {
-        own: parameter.grad
-        for name, parameter in model.named_parameters()
-        if (own := own_name(layout, name)) and parameter.grad is not None
-    }
     buffers = {
         own: buffer.clone()
         for name, buffer in model.named_buffers()
         if (own := own_name(layout, name))
     }
     detached = Outputs(tuple(out.detach() for out in outputs.stages), outputs.logits.detach())
-    return Results(detached, gradients, buffers)
-
-
-def gradient_errors(ours: Results, theirs: Results) -> dict[str, float]:
-    """The relative error of each parameter's gradient, see ``_NOISE``."""
-    largest = max(float(gradient.norm()) for gradient in theirs.gradients.values())
-    return {
-        name: float((gradient - theirs.gradients[name]).norm())
-        / (float(theirs.gradients[name].norm()) + _NOISE * largest)
-        for name, gradient in ours.gradients.items()
-    }
+    return Results(detached, buffers)
 
 
 def compare(peer: Peer, arch: str, layout: Layout) -> list[dict[str, object]]:
@@ -278,14 +307,14 @@ def compare(peer: Peer, arch: str, layout: Layout) -> list[dict[str, object]]:
     return rows
 
 
-def _differences(ours: Results, theirs: Results) -> dict[str, float]:
+def _differences(ours: Results, theirs: Results, errors: dict[str, float]) -> dict[str, float]:
     pairs = list(zip(ours.outputs.stages, theirs.outputs.stages, strict=True))
     return {
         "stages_max_abs": max(float((a - b).abs().max()) for a, b in pairs),
         # What has to stay below 1e-5: absolute for small values, relative for large ones.
         "stages_max_error": max(float(((a - b).abs() / (1 + b.abs())).max()) for a, b in pairs),
         "logits_max_abs": float((ours.outputs.logits - theirs.outputs.logits).abs().max()),
-        "gradients_max_rel": max(gradient_errors(ours, theirs).values()),
+        "gradients_max_rel": max(errors.values()),
     }
 
 

@@ -35,8 +35,7 @@ def run(*command: object, cwd: Path) -> str:
     return result.stdout
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
+def copy_source(tmp_path: Path) -> Path:
     """A copy of the source tree, so that building leaves nothing in the real one."""
     tree = tmp_path / "source"
     tree.mkdir()
@@ -49,15 +48,17 @@ def source(tmp_path: Path) -> Path:
     return tree
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
+def make_environment(tmp_path: Path) -> Path:
     """The interpreter of an empty environment that sees the packages of this one."""
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(run(python, "-c", code, cwd=tmp_path).strip())
-    (site / "outer.pth").write_text(sysconfig.get_path("purelib"))
+    (site_of(python) / "outer.pth").write_text(sysconfig.get_path("purelib"))
     return python
+
+
+def site_of(python: Path) -> Path:
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(run(python, "-c", code, cwd=python.parent).strip())
 
 
 def build(source: Path, hook: str) -> Path:
@@ -73,14 +74,49 @@ def install(python: Path, source: Path, *what: object) -> None:
     run(*pip, *options, *what, cwd=source)
 
 
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Of each test's own, to change it and to build in it."""
+    return copy_source(tmp_path)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """Of each test's own, to install into it."""
+    return make_environment(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(copy_source(tmp_path_factory.mktemp("built")), "wheel")
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that the wheel was installed into."""
+    python = make_environment(tmp_path_factory.mktemp("installed"))
+    install(python, wheel.parent, wheel)
+    return python
+
+
+@pytest.fixture(scope="module")
+def trainable(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sample data that the installed package has made."""
+    folder = tmp_path_factory.mktemp("trainable")
+    root = Path(run(installed, "-c", FIND, LEAF, cwd=folder).split()[0])
+    prepare = root / ".mim" / "tools" / "prepare_sample_data.py"
+    run(installed, prepare, "--task", "cls", "--size", 4, 2, cwd=folder)
+    return folder
+
+
 def relative_files(folder: Path) -> set[str]:
     """Returns the files below a folder, without bytecode, as the archives name them."""
     paths = (path.relative_to(folder.parent) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in paths if path.suffix != ".pyc"}
 
 
-def test_wheel_has_package_configs_and_tools(source: Path) -> None:
-    with zipfile.ZipFile(build(source, "wheel")) as file:
+def test_wheel_has_package_configs_and_tools(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
     configs, tools = relative_files(ROOT / "configs"), relative_files(ROOT / "tools")
     assert len(configs) > 30
@@ -103,51 +139,64 @@ def test_a_second_build_does_not_keep_removed_configs(source: Path) -> None:
     assert "mmvan/.mim/tools/train.py" in names
 
 
-def test_a_wheel_from_the_source_distribution_is_complete(source: Path, tmp_path: Path) -> None:
+def test_a_wheel_from_the_source_distribution_is_complete(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
     with tarfile.open(build(source, "sdist")) as file:
         file.extractall(tmp_path / "unpacked", filter="data")
     unpacked = next((tmp_path / "unpacked").iterdir())
-    with zipfile.ZipFile(build(source, "wheel")) as direct:
+    with zipfile.ZipFile(wheel) as direct:
         names = set(direct.namelist())
     with zipfile.ZipFile(build(unpacked, "wheel")) as indirect:
         assert set(indirect.namelist()) == names
 
 
-@pytest.mark.parametrize("kind", ("wheel", "folder", "editable"))
-def test_mim_finds_tools_and_configs(
-    kind: str, source: Path, environment: Path, tmp_path: Path
-) -> None:
-    what = {"wheel": lambda: (build(source, "wheel"),), "editable": lambda: ("-e", source)}
-    install(environment, source, *what.get(kind, lambda: (source,))())
-    root, *found = run(environment, "-c", FIND, LEAF, cwd=tmp_path).split()
-    expected = source if kind == "editable" else environment.parent.parent
-    assert expected in Path(root).parents
+def assert_commands_are_found(python: Path, package: Path, cwd: Path) -> None:
+    """By ``mim`` and in the environment's programs, for the package that was installed there."""
+    root, *found = run(python, "-c", FIND, LEAF, cwd=cwd).split()
+    assert package in Path(root).parents
     assert [Path(path).name for path in found] == [LEAF]
     train = Path(root, ".mim", "tools", "train.py")
     assert train.read_text() == (ROOT / "tools" / "train.py").read_text()
-    assert train.parent.is_symlink() is (kind == "editable")
-    help_text = run(environment, train, "--help", cwd=tmp_path)
+    assert train.parent.is_symlink() is (package.name == "source")
+    help_text = run(python, train, "--help", cwd=cwd)
     assert "--launcher" in help_text
-    command = run(environment.with_name("mmvan"), "train", "--help", cwd=tmp_path)
+    command = run(python.with_name("mmvan"), "train", "--help", cwd=cwd)
     assert command == help_text.replace("usage: train.py", "usage: mmvan train")
 
 
-def test_an_installed_package_knows_its_models(
-    source: Path, environment: Path, tmp_path: Path
+def test_mim_finds_tools_and_configs_of_a_wheel(installed: Path, tmp_path: Path) -> None:
+    assert_commands_are_found(installed, installed.parent.parent, tmp_path)
+
+
+def test_a_folder_is_installed_as_its_wheel(
+    source: Path, environment: Path, installed: Path
 ) -> None:
-    install(environment, source, build(source, "wheel"))
+    """Where every file is the same, `mim` finds the same."""
+    install(environment, source, source)
+    package, expected = (site_of(python) / "mmvan" for python in (environment, installed))
+    assert relative_files(package) == relative_files(expected)
+    assert len(relative_files(package / ".mim" / "configs")) > 30
+    for name in relative_files(package):
+        assert (package.parent / name).read_bytes() == (expected.parent / name).read_bytes()
+    programs = [python.with_name("mmvan").read_text() for python in (environment, installed)]
+    assert [text.partition("\n")[2] for text in programs] == [programs[0].partition("\n")[2]] * 2
+
+
+def test_an_installed_package_knows_its_models(installed: Path, tmp_path: Path) -> None:
     code = "import mmvan; from mmvan.zoo import config_dir; print(config_dir());"
     listed = "print(*mmvan.list_models('van_b_upernet*'), len(mmvan.list_models()))"
-    folder, names = run(environment, "-c", code + listed, cwd=tmp_path).splitlines()
+    folder, names = run(installed, "-c", code + listed, cwd=tmp_path).splitlines()
     assert Path(folder).parts[-3:] == ("mmvan", ".mim", "configs")
-    assert environment.parent.parent in Path(folder).parents
+    assert installed.parent.parent in Path(folder).parents
     assert names == "van_b_upernet 71"
 
 
-def test_an_editable_install_follows_its_source(
+def test_mim_finds_an_editable_install_which_follows_its_source(
     source: Path, environment: Path, tmp_path: Path
 ) -> None:
     install(environment, source, "-e", source)
+    assert_commands_are_found(environment, source, tmp_path)
     (source / "configs" / "new_leaf.py").touch()
     assert run(environment, "-c", FIND, "new_leaf.py", cwd=tmp_path).split()[1:] == [
         str(source / "mmvan" / ".mim" / "configs" / "new_leaf.py")
@@ -159,19 +208,16 @@ def test_an_editable_install_follows_its_source(
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", (("--gpus", 0), ("--gpus", 2, "--launcher", "pytorch")))
 def test_mim_trains(
-    arguments: tuple[object, ...], source: Path, environment: Path, tmp_path: Path
+    arguments: tuple[object, ...], installed: Path, trainable: Path, tmp_path: Path
 ) -> None:
-    install(environment, source, build(source, "wheel"))
-    root = Path(run(environment, "-c", FIND, LEAF, cwd=tmp_path).split()[0])
-    prepare = root / ".mim" / "tools" / "prepare_sample_data.py"
-    run(environment, prepare, "--task", "cls", "--size", 4, 2, cwd=tmp_path)
+    work = tmp_path / "work"
     settings = ("train_cfg.max_epochs=1", "train_dataloader.batch_size=4")
-    options = ("--work-dir", "work", "--device", "cpu", "--cfg-options", *settings)
-    mim = (environment, "-m", "mim", "train", "mmvan", LEAF)
-    output = run(*mim, *arguments, *options, cwd=tmp_path)
+    options = ("--work-dir", work, "--device", "cpu", "--cfg-options", *settings)
+    mim = (installed, "-m", "mim", "train", "mmvan", LEAF)
+    output = run(*mim, *arguments, *options, cwd=trainable)
     assert "Training finished successfully" in output
     processes = 2 if "pytorch" in arguments else 1
-    scalars = next((tmp_path / "work").rglob("scalars.json")).read_text().splitlines()
-    assert (tmp_path / "work" / "epoch_1.pth").stat().st_size > 1e6
+    scalars = next(work.rglob("scalars.json")).read_text().splitlines()
+    assert (work / "epoch_1.pth").stat().st_size > 1e6
     assert any("accuracy/top1" in line for line in scalars)
     assert f"[{40 // 4 // processes}/{40 // 4 // processes}]" in output

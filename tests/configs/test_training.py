@@ -24,7 +24,9 @@ DATA = {"classification": "cls", "detection": "det", "segmentation": "seg"}
 FOLDER = {"cls": "imagenet", "det": "coco", "seg": "ade20k"}
 COUNTS = {"cls": (1, 1), "det": (24, 2), "seg": (4, 2)}
 CONFIGS = [path for path in LEAVES if path not in SAMPLE]
-SIDE = 160
+# Of what a model is trained with, and of the images, half as wide and high as the sample's own.
+SIDE = 80
+SCALE = (112, 96)
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +37,21 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     for path in SAMPLE:
         task = DATA[path.parent.name]
         prepare(root, task, counts=COUNTS[task])
-        batches[task] = make_batches(load(path), root / FOLDER[task])
+        cfg = load(path)
+        if task != "cls":
+            for name in ("train", "test"):
+                make_small(cfg[f"{name}_dataloader"].dataset.pipeline)
+        batches[task] = make_batches(cfg, root / FOLDER[task])
     batches["pan"] = make_batches(panoptic_config(), root / FOLDER["det"])
     return batches
+
+
+def make_small(pipeline: list[dict[str, Any]]) -> None:
+    for step in pipeline:
+        if "scale" in step:
+            step["scale"] = SCALE
+        if "crop_size" in step:
+            step["crop_size"] = (SIDE, SIDE)
 
 
 def make_batches(cfg: Config, data_root: Path) -> dict[str, Any]:
@@ -68,7 +82,7 @@ def panoptic_config() -> Config:
         {
             "train_dataloader.dataset.pipeline.4.scale": (SIDE, SIDE),
             "train_dataloader.dataset.pipeline.5.crop_size": (SIDE, SIDE),
-            "test_dataloader.dataset.pipeline.1.scale": (224, 192),
+            "test_dataloader.dataset.pipeline.1.scale": SCALE,
         }
     )
     return cfg

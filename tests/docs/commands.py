@@ -4,10 +4,9 @@ import argparse
 import contextlib
 import functools
 import io
+import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from env_setup.pins import read_project
 
 from mmvan.cli.main import COMMANDS, make_parser
 from mmvan.zoo.catalogue import list_models
+from tests.forks import run_python
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/*.md"))]
@@ -34,6 +34,7 @@ LAUNCHERS = {
     "tools/slurm_train.sh": (("partition", "job", "config", "gpus"), "train"),
     "tools/slurm_test.sh": (("partition", "job", "config", "checkpoint", "gpus"), "test"),
 }
+SECONDS = 300  # What hangs must not hang the suite.
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?<=\n\n)(?:    .*\n)+")
 INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
@@ -207,8 +208,8 @@ def _options_of_script(script: str) -> set[str]:
 
 
 def _help(script: str, *arguments: str) -> str:
-    command = [sys.executable, str(PROJECT / script), *arguments, "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    command = (PROJECT / script, *arguments, "--help")
+    return run_python(*command, cwd=PROJECT, environment=os.environ, timeout=SECONDS).stdout
 
 
 def _make_faults(arguments: Sequence[str]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Every command of README.md and docs is run on sample data, or is in a list with its reason."""
 
 import os
+import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from mmvan.data.sample import SAMPLE_SEGMENTS
 from tests.docs.commands import (
     PAGES,
     PROJECT,
+    SECONDS,
     Command,
     commands_in_blocks,
     commands_in_lines,
@@ -24,9 +25,9 @@ from tests.docs.commands import (
     options_in_lines,
     resolve,
 )
-from tests.tools.workplace import COUNTS
+from tests.forks import run_python
+from tests.tools.workplace import COUNTS as WORKPLACE
 
-SECONDS = 300
 NOT_RUN = {
     "installs or builds": (
         ". .venv/bin/activate",
@@ -75,6 +76,10 @@ NOT_RUN = {
     ),
     "measures for two minutes": ("mmvan tune *",),
 }
+# Of the training images, as many as `mmvan analyze browse --count 12` shows.
+COUNTS = {**WORKPLACE, "det": (12, 4)}
+# What Python receives for these words.
+PROGRAMS = {"mmvan": ("-m", "mmvan"), "python": (), "python3": ()}
 # What makes a documented command short: a few images, one step.
 SHORT_SEGMENTATION = ("--cfg-options", "train_cfg.max_iters=2", "train_cfg.val_interval=2")
 # What a reader puts in the place of these words.
@@ -137,15 +142,16 @@ class Place:
         self.environment = {**os.environ, **own, "PATH": f"{programs}:{os.environ['PATH']}"}
 
     def furnish(self) -> None:
-        """Make the folder."""
+        """Make the folder, with programs for what calls a shell."""
         programs = self.root / "programs"
         programs.mkdir(parents=True)
         for name in ("configs", "tools", "benchmarks", "mmvan"):
             (self.root / name).symlink_to(PROJECT / name)
         (self.root / "names.txt").write_text("\n".join(("other", *SAMPLE_SEGMENTS)))
-        self._link(programs / "mmvan", f'exec "{sys.executable}" -m mmvan "$@"')
-        for name in ("python", "python3"):
-            self._link(programs / name, f'exec "{sys.executable}" "$@"')
+        for name, first in PROGRAMS.items():
+            words = shlex.join((sys.executable, *first))
+            (programs / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+            (programs / name).chmod(0o755)
 
     def run(self, command: Command) -> str:
         """Run a command; return what it printed if it failed, else nothing."""
@@ -159,14 +165,12 @@ class Place:
         return "".join(self._run([*words, "--task", task, "--size", *of]) for task, *of in sizes)
 
     def _run(self, words: list[str]) -> str:
-        done = subprocess.run(
-            words,
+        program, *arguments = words
+        assert program in PROGRAMS, f"{program}: how it is run is not said here"
+        done = run_python(
+            *(*PROGRAMS[program], *arguments),
             cwd=self.root,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+            environment=self.environment,
             timeout=SECONDS,
         )
         if not done.returncode:
@@ -181,11 +185,6 @@ class Place:
         if resolve(words)[0] == "train" and any("configs/segmentation" in word for word in words):
             words += SHORT_SEGMENTATION
         return words
-
-    @staticmethod
-    def _link(file: Path, body: str) -> None:
-        file.write_text(f"#!/bin/sh\n{body}\n")
-        file.chmod(0o755)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -246,6 +245,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.awaited
 def test_the_commands_of_the_first_page_run(first: Path) -> None:
     assert (first / FAILURES).read_text() == ""
 

@@ -3,8 +3,7 @@
 import csv
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from mmvan.engine.config import load_config
 from mmvan.leaderboard.evaluate import Settings, find_weights
 from mmvan.leaderboard.plan import plan_evaluations
 from mmvan.zoo.catalogue import named_models
+from tests.forks import run_python
 from tests.leaderboard.test_main import status_of
 from tests.tools.workplace import CONFIGS, PROJECT, Workplace
 
@@ -60,23 +60,27 @@ def entry(name: str, weights: Path | None, **metrics: float) -> dict[str, object
     }
 
 
-def run(workplace: Workplace, *options: str) -> tuple[int, str, list[dict[str, str]]]:
-    command = (sys.executable, "-m", "mmvan.leaderboard", "run", "--gpus", "0")
-    done = subprocess.run(
-        [*command, "--metafile", "own.yml", "--out", "out", *options],
-        cwd=workplace.root,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stderr
-    with (workplace.root / "out" / "leaderboard.csv").open() as file:
-        return done.returncode, done.stdout, [*csv.DictReader(file)]
+@pytest.fixture
+def run(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, list[dict[str, str]]]]:
+    """The command in this process, which starts one for each evaluation."""
+    monkeypatch.chdir(workplace.root)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run(*options: str) -> tuple[int, str, list[dict[str, str]]]:
+        status = status_of("run", "--gpus", 0, "--metafile", "own.yml", "--out", "out", *options)
+        with Path("out", "leaderboard.csv").open() as file:
+            return status, capsys.readouterr().out, [*csv.DictReader(file)]
+
+    return run
 
 
 @pytest.mark.slow
-def test_right_wrong_missing_and_broken_weights_on_the_sample_data(workplace: Workplace) -> None:
+def test_right_wrong_missing_and_broken_weights_on_the_sample_data(
+    workplace: Workplace, run: Callable[..., tuple[int, str, list[dict[str, str]]]]
+) -> None:
     right, wrong, broken = (workplace.root / f"{name}.pth" for name in ("right", "wrong", "broken"))
     fitted_weights(workplace, right)
     state_dict = torch.load(right)["state_dict"]
@@ -95,7 +99,7 @@ def test_right_wrong_missing_and_broken_weights_on_the_sample_data(workplace: Wo
     }
     (workplace.root / "own.yml").write_text(yaml.safe_dump(own))
 
-    status, out, rows = run(workplace)
+    status, out, rows = run()
     assert status == 1
     assert [(row["model"], row["verdict"]) for row in rows] == [
         ("right", "within"),
@@ -116,13 +120,12 @@ def test_right_wrong_missing_and_broken_weights_on_the_sample_data(workplace: Wo
     seconds = rows[0]["seconds"]
     record = workplace.root / "out" / "records" / "wrong.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "key": "of another version"}))
-    _, _, again = run(workplace)
+    _, _, again = run()
     assert (again[0]["seconds"], len(again)) == (seconds, len(rows))
     assert len(list((workplace.root / "out" / "runs" / "right").glob("*/*.json"))) == 1
     assert len(list((workplace.root / "out" / "runs" / "wrong").glob("*/*.json"))) == 2
 
     status, _, rows = run(
-        workplace,
         "--models",
         "right",
         "--limit",
@@ -151,6 +154,14 @@ def test_bad_options_are_named(
 ) -> None:
     assert status_of("run", "--out", tmp_path, *options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_module_is_a_command(tmp_path: Path) -> None:
+    words = ("-m", "mmvan.leaderboard", "run", "--limit", "0", "--out", "out")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = run_python(*words, cwd=tmp_path, environment=environment, timeout=300)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --limit 0: a number of images is needed")
 
 
 def test_the_published_file_is_found_in_a_folder(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import parity
-from benchmarks.parity import MODES, PEERS, SHAPES, Peer, build_pair, gradient_errors, run_pair
+from benchmarks.parity import MODES, PEERS, SHAPES, Peer, build_pair, own_name, run_pair
 from mmvan.arch import ARCHS
 from mmvan.checkpoint.convert import convert_state_dict
 from mmvan.checkpoint.layouts import HUGGINGFACE, LAYOUTS, MMPRETRAIN, Layout
@@ -45,23 +45,32 @@ def test_the_written_table_is_complete_and_within_the_bounds() -> None:
 def test_outputs_gradients_and_statistics_are_the_peers(peer: Peer, arch: str) -> None:
     ours, theirs, mapped = build_pair(peer, arch, peer.layout)
     assert mapped == TENSORS[arch]
+    share_weights(peer, ours, theirs)
     for mode, shape in zip(MODES, SHAPES, strict=True):
         assert_is_the_peers(peer, ours, theirs, mode, shape)
+
+
+def share_weights(peer: Peer, ours: nn.Module, theirs: nn.Module) -> None:
+    """Free one of two equal copies, 0.8 GB of the largest arch; the statistics stay apart."""
+    own = dict(ours.named_parameters())
+    for key, parameter in theirs.named_parameters():
+        if name := own_name(peer.layout, key):
+            assert torch.equal(own[name], parameter), name
+            own.pop(name).data = parameter.data
+    assert not own
 
 
 def assert_is_the_peers(
     peer: Peer, ours: nn.Module, theirs: nn.Module, mode: str, shape: tuple[int, ...]
 ) -> None:
-    """In one mode; what was compared is as large as the models, and goes with this call."""
-    got, expected = run_pair(peer, ours, theirs, mode, torch.randn(shape))
+    """In one mode."""
+    got, expected, errors = run_pair(peer, ours, theirs, mode, torch.randn(shape))
     assert len(got.outputs.stages) == 4
     torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-5, atol=1e-5)
     # After training, the evaluation starts from statistics that each has kept for itself.
     assert got.buffers.keys() == expected.buffers.keys()
     torch.testing.assert_close(got.buffers, expected.buffers, rtol=1e-5, atol=1e-5)
-    assert got.gradients.keys() == expected.gradients.keys()
-    assert len(got.gradients) == len(dict(ours.named_parameters()))
-    errors = gradient_errors(got, expected)
+    assert errors.keys() == dict(ours.named_parameters()).keys()
     assert max(errors.values()) < 1e-4, max(errors, key=lambda name: errors[name])
 
 
@@ -76,9 +85,9 @@ def test_transformers_differs_by_the_memory_layout_between_its_stages_only() -> 
     for stage in ours.backbone.stages:
         stage.register_forward_hook(reorder)
     with use_backend("phase_split"):  # Else these maps are computed in C, in yet another order.
-        got, expected = run_pair(peer, ours, theirs, "eval", torch.randn(SHAPES[1]))
+        got, expected, errors = run_pair(peer, ours, theirs, "eval", torch.randn(SHAPES[1]))
     torch.testing.assert_close(got.outputs, expected.outputs, rtol=1e-6, atol=1e-6)
-    assert max(gradient_errors(got, expected).values()) < 1e-6
+    assert max(errors.values()) < 1e-6
 
 
 def test_the_last_layer_norm_of_transformers_computes_nothing() -> None:

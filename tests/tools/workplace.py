@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmvan.data.sample import prepare
+from tests.forks import run_python
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / "configs"
@@ -37,17 +38,23 @@ class Workplace:
         Returns:
             tuple[int, str, str]: Exit status, standard output and standard error.
         """
-        interpreter = [sys.executable] if tool.endswith(".py") else []
+        words = [str(TOOLS / tool), *map(str, arguments)]
         own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*interpreter, str(TOOLS / tool), *map(str, arguments)],
-            cwd=self.root,
-            env={**os.environ, **own, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
+        variables = {**os.environ, **own, **environment}
+        # A variable may be read when PyTorch is imported, which a fork finds done.
+        if tool.endswith(".py") and not environment:
+            done = run_python(*words, cwd=self.root, environment=variables, timeout=TIMEOUT)
+        else:
+            interpreter = [sys.executable] if tool.endswith(".py") else []
+            done = subprocess.run(
+                [*interpreter, *words],
+                cwd=self.root,
+                env=variables,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=TIMEOUT,
+            )
         return done.returncode, done.stdout, done.stderr
 
     def succeed(self, tool: str, *arguments: str | Path, **environment: str) -> str:
