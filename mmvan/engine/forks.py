@@ -1,10 +1,11 @@
 """Lets a process fork only when its other threads do nothing.
 
-Up to Python 3.12, ``os.fork`` does not wait for a thread that is about to enter Python from C++: it
+With Python 3.11, ``os.fork`` does not wait for a thread that is about to enter Python from C++: it
 holds a lock of the interpreter, and a process that is forked at that moment waits for it forever.
 Gloo's threads enter Python after every collective operation, to let go of its tensors. So a worker
 of a data loader that is forked right behind one may never begin, and the training waits for its
-images without a word.
+images without a word. Python 3.12 has fixed it (python/cpython issue 112275),
+and so have the last releases of 3.10 and 3.11.
 """
 
 import os
@@ -24,7 +25,7 @@ def fork_at_rest() -> None:
     Only for processes whose own command this is: it holds for the rest of them.
     """
     global _registered  # There is no way to take it back.
-    if not _registered and sys.version_info < (3, 13) and _THREADS.is_dir():
+    if not _registered and sys.version_info < (3, 12) and _THREADS.is_dir():
         os.register_at_fork(before=_wait_for_rest)
         _registered = True
 

@@ -44,7 +44,7 @@ def test_sleeping_threads_are_no_reason_to_wait() -> None:
     thread.join()
 
 
-@pytest.mark.parametrize(("version", "count"), (((3, 12), 1), ((3, 13), 0)))
+@pytest.mark.parametrize(("version", "count"), (((3, 11), 1), ((3, 12), 0)))
 def test_it_is_registered_once_where_it_is_needed(
     version: tuple[int, int], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
