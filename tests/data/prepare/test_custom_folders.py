@@ -79,6 +79,25 @@ def test_what_is_wrong_is_told_at_once_and_no_config_stays(tmp_path: Path) -> No
     assert "2 classes" in prepare_folders(options, Choice())
 
 
+def test_a_broken_image_taken_out_of_the_source(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", FILES | {"dog/IMG 9.jpg": b"x"})
+    options = Options(tmp_path / "target", (source,))
+    text = refusal(options)
+    assert ": dog/IMG 9.jpg: cannot be decoded" in text
+    assert "to do:    mend these files in --source, or take them" in text
+    (source / "dog/IMG 9.jpg").unlink()
+    assert "2 classes" in prepare_folders(options, Choice())
+    assert len(tree(options.target / "train")) + len(tree(options.target / "val")) == len(FILES)
+
+
+def test_a_source_that_was_moved(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", FILES)
+    prepare_folders(Options(tmp_path / "target", (source,)), Choice())
+    moved = source.rename(tmp_path / "moved")
+    told = prepare_folders(Options(tmp_path / "target", (moved,)), Choice())
+    assert told.startswith("8 images to train on, 2 to validate; ")
+
+
 def test_another_seed_into_the_same_target(tmp_path: Path) -> None:
     options = Options(tmp_path / "target", (write(tmp_path / "source", FILES),))
     prepare_folders(options, Choice(0.4, 0))
