@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +234,7 @@ def write_config(data: _Data, target: Path, config: str | None = None) -> Path:
     root = target.as_posix()
     relative = Path(os.path.relpath(path, target.resolve())).as_posix()
     blocks = [
-        f"# tools/dist_train.sh {file.as_posix()} 1\n"
+        f"# {_train(file)}\n"
         + comment(f"{path.stem} on {root}: {len(data.classes)} classes. It says what differs.")
         + f"\n{assignment('_base_', relative)}",
         _block({"data_root": root, "classes": data.classes, **data.variables(base)}),
@@ -252,7 +253,11 @@ def next_step(file: Path, kept: bool) -> str:
         kept: Whether it was there before.
     """
     told = f"\n{file} was there already and is kept as it is." if kept else ""
-    return f"Train with tools/dist_train.sh {file} 1.{told}"
+    return f"Train with {_train(file)}{told}"
+
+
+def _train(file: Path) -> str:
+    return shlex.join(["mmvan", "train", file.as_posix()])
 
 
 def _block(settings: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ def test_every_kind_names_classes_and_data(kind: str, cfg: Config, tmp_path: Pat
 
 def test_the_base_is_named_relative_to_the_file(cfg: Config) -> None:
     lines = Path(cfg.filename).read_text(encoding="utf-8").splitlines()
-    assert lines[0] == f"# tools/dist_train.sh {cfg.filename} 1"
+    assert lines[0] == f"# mmvan train {cfg.filename}"
     (line,) = (line for line in lines if line.startswith("_base_ = "))
     base = line.partition('"')[2].rstrip('"')
     assert not Path(base).is_absolute()
@@ -202,7 +202,7 @@ def test_the_file_is_short_and_formatted(name: str, tmp_path: Path) -> None:
     file = write_config(type(data)(**{**vars(data), **many}), tmp_path, name)
     lines = file.read_text(encoding="utf-8").splitlines()
     assert len(lines) < 140
-    assert all(len(line) <= 100 for line in lines if not line.startswith(("# tools", "weights")))
+    assert all(len(line) <= 100 for line in lines if not line.startswith(("# mmvan train ", "weights")))
     assert not any(line.strip().rstrip(",").isdecimal() for line in lines)
     command = (sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "100")
     told = subprocess.run([*command, "--diff", file], capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,15 @@ def test_a_source_that_was_moved(tmp_path: Path) -> None:
     moved = source.rename(tmp_path / "moved")
     told = prepare_folders(Options(tmp_path / "target", (moved,)), Choice())
     assert told.startswith("8 images to train on, 2 to validate; ")
+
+
+def test_the_command_that_it_names_can_be_typed(tmp_path: Path) -> None:
+    target = tmp_path / "my pets"
+    told = prepare_folders(Options(target, (write(tmp_path / "source", FILES),)), Choice())
+    command = told.splitlines()[-1].removeprefix("Train with ")
+    config = target / "van_b_my pets.py"
+    assert shlex.split(command) == ["mmvan", "train", str(config)]
+    assert config.read_text().splitlines()[0] == f"# {command}"
 
 
 def test_another_seed_into_the_same_target(tmp_path: Path) -> None:
