@@ -55,7 +55,12 @@ class Classification:
     def variables(self, base: Config) -> dict[str, Any]:
         """What the changes refer to."""
         extensions = {"extensions": list(self.extensions)} if self.extensions else {}
-        return {"metainfo": {"classes": Code("classes")}, **extensions}
+        variables = {"metainfo": {"classes": Code("classes")}, **extensions}
+        if _reads_as_stored(base, "train") or _reads_as_stored(base, "val"):
+            # Telephones store what was taken upright lying on its side.
+            first = base.train_dataloader.dataset.pipeline[0]
+            variables["read"] = {**first.to_dict(), "color_type": "color"}
+        return variables
 
     def changes(self, base: Config) -> dict[str, Any]:
         """What differs from the base config, besides the model and the schedule."""
@@ -81,7 +86,11 @@ class Classification:
         }
         if self.extensions:
             data["extensions"] = Code("extensions")
-        return _dataset(base, loader, data)
+        changed = _dataset(base, loader, data)
+        if _reads_as_stored(base, loader):
+            rest = f"_base_.{loader}_dataloader.dataset.pipeline[1:]"
+            changed["pipeline"] = Code(f"[read, *{rest}]")
+        return changed
 
 
 @dataclass(frozen=True)
@@ -369,6 +378,12 @@ def _dataset(base: Config, loader: str, data: dict[str, Any]) -> dict[str, Any]:
     kept = {key: dataset.to_dict()[key] for key in _KEPT if key in dataset}
     pipeline = Code(f"_base_.{loader}_dataloader.dataset.pipeline")
     return {"_delete_": True, **data, **kept, "pipeline": pipeline}
+
+
+def _reads_as_stored(base: Config, loader: str) -> bool:
+    """Whether images are not turned as their EXIF data ask for, which ImageNet's recipes do."""
+    first = base[f"{loader}_dataloader"].dataset.pipeline[0]
+    return first.get("color_type") == "color_ignore_orientation"
 
 
 def _with_label_zero(node: Any) -> Any:
