@@ -83,6 +83,17 @@ def test_an_import_that_is_not_declared_would_be_found(tmp_path: Path) -> None:
     assert dict(imports(file)) == {"nowhere": True, "pillow": False}
 
 
+def test_no_extra_brings_another_opencv() -> None:
+    """Both distributions write the same files: what is installed last is what is imported."""
+    extras = PROJECT["optional-dependencies"]
+    pins = {pin for lines in extras.values() for pin in lines if pin.startswith("opencv-python")}
+    assert {pin.partition("==")[2] for pin in pins} == {"4.11.0.86"}
+    # grad-cam asks for the headless one, without a version.
+    for name, lines in extras.items():
+        brings = any(package_name(line) == "grad-cam" for line in lines)
+        assert not brings or "opencv-python-headless==4.11.0.86" in lines, name
+
+
 def test_the_hooks_are_the_checks_of_make_lint() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     hooks = [hook["entry"] for repo in config["repos"] for hook in repo["hooks"]]

@@ -139,8 +139,13 @@ def _paths(args: argparse.Namespace, texts: list[str]) -> list[tuple[str, Path]]
     sources, failures = find_sources(texts)
     if failures:
         raise DataError(f"IMAGE {failures[0].name}: {failures[0].reason}")
-    found = [(each.name, each.place) for each in sources if each.kind == "image"]
-    return [(name, place) for name, place in found if isinstance(place, Path)][: args.limit]
+    images = [
+        (each.name, each.place)
+        for each in sources
+        if each.kind == "image" and isinstance(each.place, Path)
+    ]
+    # From all that was given: folders of classes lie one after another.
+    return images[:: max(len(images) // max(args.limit, 1), 1)][: args.limit]
 
 
 def _read(

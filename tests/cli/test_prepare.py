@@ -149,7 +149,7 @@ def test_the_config_of_own_data_trains(workplace: Workplace, form: str) -> None:
         *("custom", "--source", *sources, *options, "--target", form, "--workers", "1"),
     )
     config = f"{form}/{name}.py"
-    assert f"Train with tools/dist_train.sh {config} 1.\n" in said
+    assert f"Train with mmvan train {config}\n" in said
     workplace.succeed(
         "train.py",
         *(config, "--device", "cpu", "--work-dir", f"work_dirs/{form}", "--cfg-options"),

@@ -54,6 +54,7 @@ NOT_RUN = {
     ),
     "needs Slurm": ("GPUS_PER_NODE=* tools/slurm_train.sh *",),
     "needs published weights": (
+        "mmvan train data/pets/*",
         *("mmvan infer van_b_in1k *", "mmvan infer van_b_fpn *", "mmvan visualize attention van_*"),
         *("mmvan visualize erf van_*", "mmvan visualize features van_*"),
     ),

@@ -387,7 +387,8 @@ def untrained_problems(cfg: Config, sources: list[Source], files: CocoFiles) -> 
             expected = "an object to train on (no crowd, not empty) for every class of the config"
             fix = (
                 "annotate some, or take the names out of metainfo.classes and num_classes; for a "
-                f"part of a dataset: --cfg-options {ALLOW_EMPTY}=True"
+                f"part of a dataset: --cfg-options {ALLOW_EMPTY}=True, or mmvan prepare with "
+                "--partial"
             )
             problems.append(
                 Problem(f"{source.key}.ann_file", source.ann_file, found, expected, fix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,12 @@ class Classification:
     def variables(self, base: Config) -> dict[str, Any]:
         """What the changes refer to."""
         extensions = {"extensions": list(self.extensions)} if self.extensions else {}
-        return {"metainfo": {"classes": Code("classes")}, **extensions}
+        variables = {"metainfo": {"classes": Code("classes")}, **extensions}
+        if _reads_as_stored(base, "train") or _reads_as_stored(base, "val"):
+            # Telephones store what was taken upright lying on its side.
+            first = base.train_dataloader.dataset.pipeline[0]
+            variables["read"] = {**first.to_dict(), "color_type": "color"}
+        return variables
 
     def changes(self, base: Config) -> dict[str, Any]:
         """What differs from the base config, besides the model and the schedule."""
@@ -80,7 +86,11 @@ class Classification:
         }
         if self.extensions:
             data["extensions"] = Code("extensions")
-        return _dataset(base, loader, data)
+        changed = _dataset(base, loader, data)
+        if _reads_as_stored(base, loader):
+            rest = f"_base_.{loader}_dataloader.dataset.pipeline[1:]"
+            changed["pipeline"] = Code(f"[read, *{rest}]")
+        return changed
 
 
 @dataclass(frozen=True)
@@ -233,7 +243,7 @@ def write_config(data: _Data, target: Path, config: str | None = None) -> Path:
     root = target.as_posix()
     relative = Path(os.path.relpath(path, target.resolve())).as_posix()
     blocks = [
-        f"# tools/dist_train.sh {file.as_posix()} 1\n"
+        f"# {_train(file)}\n"
         + comment(f"{path.stem} on {root}: {len(data.classes)} classes. It says what differs.")
         + f"\n{assignment('_base_', relative)}",
         _block({"data_root": root, "classes": data.classes, **data.variables(base)}),
@@ -252,7 +262,11 @@ def next_step(file: Path, kept: bool) -> str:
         kept: Whether it was there before.
     """
     told = f"\n{file} was there already and is kept as it is." if kept else ""
-    return f"Train with tools/dist_train.sh {file} 1.{told}"
+    return f"Train with {_train(file)}{told}"
+
+
+def _train(file: Path) -> str:
+    return shlex.join(["mmvan", "train", file.as_posix()])
 
 
 def _block(settings: Mapping[str, Any]) -> str:
@@ -364,6 +378,12 @@ def _dataset(base: Config, loader: str, data: dict[str, Any]) -> dict[str, Any]:
     kept = {key: dataset.to_dict()[key] for key in _KEPT if key in dataset}
     pipeline = Code(f"_base_.{loader}_dataloader.dataset.pipeline")
     return {"_delete_": True, **data, **kept, "pipeline": pipeline}
+
+
+def _reads_as_stored(base: Config, loader: str) -> bool:
+    """Whether images are not turned as their EXIF data ask for, which ImageNet's recipes do."""
+    first = base[f"{loader}_dataloader"].dataset.pipeline[0]
+    return first.get("color_type") == "color_ignore_orientation"
 
 
 def _with_label_zero(node: Any) -> Any:

@@ -28,9 +28,11 @@ from mmvan.errors import DataError
 __all__ = [
     "DEFAULT_IMAGES",
     "IMAGES",
+    "MEND",
     "Choice",
     "assign",
     "common_folder",
+    "drop_dead_links",
     "finish",
     "left_over",
     "list_images",
@@ -43,6 +45,11 @@ __all__ = [
 DEFAULT_IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 IMAGES = (*DEFAULT_IMAGES, ".tiff", ".webp", ".jfif")
 LEFT_OUT = "left_out.txt"
+# What to do about files that cannot be decoded, or do not fit what belongs to them.
+MEND = (
+    "mend these files in --source, or take them and what belongs to them out of it, and repeat "
+    "the command"
+)
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("val", "valid", "validation", "test"), "val"
 )
@@ -182,6 +189,18 @@ def write_once(file: Path, text: str) -> None:
     unfinished.replace(file)
 
 
+def drop_dead_links(target: Path, folders: Iterable[str]) -> None:
+    """Removes the links of another run whose files are gone from where they were.
+
+    Args:
+        target: The dataset.
+        folders: Its folders of images and label maps.
+    """
+    for path in (path for folder in folders for path in files_of(target / folder)):
+        if path.is_symlink() and not path.exists():
+            path.unlink()
+
+
 def left_over(target: Path, folders: Iterable[str], places: Iterable[Place]) -> list[Problem]:
     """Finds files of another run, which may be in the other split now.
 
@@ -197,7 +216,7 @@ def left_over(target: Path, folders: Iterable[str], places: Iterable[Place]) -> 
         return []
     found = f"{len(extra)} files that are not of this run"
     expected = "files of --source only, divided by this --seed and --val-ratio"
-    fix = "choose another --target, or name all sources at once"
+    fix = "remove these files, choose another --target, or name all sources at once"
     return [Problem("--target", str(target), found, expected, fix, items=extra)]
 
 

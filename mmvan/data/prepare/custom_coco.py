@@ -14,7 +14,15 @@ from mmvan.data.check.problems import Problem, listed
 from mmvan.data.prepare.base_config import load_base
 from mmvan.data.prepare.coco_repair import read_any_unicode, repair
 from mmvan.data.prepare.config import Detection
-from mmvan.data.prepare.custom import Choice, assign, finish, tell_left_out, write_once
+from mmvan.data.prepare.custom import (
+    MEND,
+    Choice,
+    assign,
+    drop_dead_links,
+    finish,
+    tell_left_out,
+    write_once,
+)
 from mmvan.data.prepare.dataset import Options, decoding_problems
 from mmvan.data.prepare.images import Annotated
 from mmvan.data.prepare.placing import Place, place
@@ -55,6 +63,7 @@ def prepare_coco(
     load_base(options.config or data.default, data.task, masks=data.masks)
     names = [str(image["file_name"]) for content in splits for image in content["images"]]
     wanted = set(names)
+    drop_dead_links(options.target, (FOLDER,))
     placed = place(options.sources, lambda name: _place(name, wanted), options.target, options.link)
     (options.target / FOLDER).mkdir(exist_ok=True)
     for split, content in zip(("train", "val"), splits, strict=True):
@@ -64,7 +73,8 @@ def prepare_coco(
     def look() -> list[Problem]:
         folder = options.target / FOLDER
         entries = [task for content in splits for task in _tasks(folder, content)]
-        return placed.problems(options.target) + decoding_problems(folder, entries, options)
+        faults = decoding_problems(folder, entries, options, MEND)
+        return placed.problems(options.target) + faults
 
     train, val = (len(content["images"]) for content in splits)
     left_out = tell_left_out(options.sources, options.target, lambda name: _reason(name, wanted))

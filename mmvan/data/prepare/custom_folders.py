@@ -12,9 +12,11 @@ from mmvan.data.prepare.config import Classification
 from mmvan.data.prepare.custom import (
     DEFAULT_IMAGES,
     IMAGES,
+    MEND,
     Choice,
     assign,
     common_folder,
+    drop_dead_links,
     finish,
     left_over,
     list_images,
@@ -26,6 +28,8 @@ from mmvan.data.prepare.placing import Place, place
 from mmvan.errors import DataError
 
 __all__ = ["prepare_folders"]
+
+FOLDERS = ("train", "val")
 
 
 def prepare_folders(options: Options, choice: Choice) -> str:
@@ -45,6 +49,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
     paths = _paths(list_images(options.sources), choice)
     _check_classes(paths.values())
     places = {name: Place(path) for name, path in paths.items()}
+    drop_dead_links(options.target, FOLDERS)
     placed = place(options.sources, places.get, options.target, options.link)
     trained = sum(path.startswith("train/") for path in paths.values())
     classes = tuple(sorted({path.split("/")[1] for path in paths.values()}))
@@ -52,7 +57,7 @@ def prepare_folders(options: Options, choice: Choice) -> str:
     def look() -> list[Problem]:
         return [
             *placed.problems(options.target),
-            *left_over(options.target, ("train", "val"), places.values()),
+            *left_over(options.target, FOLDERS, places.values()),
             *_image_problems(options),
         ]
 
@@ -110,6 +115,6 @@ def _check_classes(paths: Iterable[str]) -> None:
 def _image_problems(options: Options) -> list[Problem]:
     return [
         problem
-        for folder in (options.target / "train", options.target / "val")
-        for problem in decoding_problems(folder, files_of(folder), options)
+        for folder in (options.target / split for split in FOLDERS)
+        for problem in decoding_problems(folder, files_of(folder), options, MEND)
     ]

@@ -15,9 +15,11 @@ from mmvan.data.orientation import is_turned, turn
 from mmvan.data.prepare.config import Segmentation
 from mmvan.data.prepare.custom import (
     IMAGES,
+    MEND,
     Choice,
     assign,
     common_folder,
+    drop_dead_links,
     finish,
     left_over,
     list_images,
@@ -33,6 +35,7 @@ from mmvan.errors import DataError
 __all__ = ["prepare_masks"]
 
 MAP_SUFFIX = ".png"
+KINDS = ("images", "annotations")
 
 
 def prepare_masks(
@@ -64,6 +67,7 @@ def prepare_masks(
     splits = _splits(sorted(images), choice)
     image_places = _places(images, splits, "images")
     map_places = _places(maps, splits, "annotations")
+    drop_dead_links(options.target, KINDS)
     placed = [place(options.sources, image_places.get, options.target, options.link)]
     if as_stored:
         map_places = _turned_places(map_places, suffix, options.target)
@@ -75,7 +79,7 @@ def prepare_masks(
             *conflicts,
             *left_over(
                 options.target,
-                ("images", "annotations"),
+                KINDS,
                 (*image_places.values(), *map_places.values()),
             ),
             *_file_problems(options, suffix, len(classes)),
@@ -147,11 +151,11 @@ def _reason(name: str) -> str:
 def _file_problems(options: Options, suffix: str, labels: int) -> list[Problem]:
     problems: list[Problem] = []
     for split in ("train", "val"):
-        images, maps = (options.target / kind / split for kind in ("images", "annotations"))
+        images, maps = (options.target / kind / split for kind in KINDS)
         files = sorted(images.rglob(f"*{suffix}"))
-        problems += decoding_problems(images, files, options)
+        problems += decoding_problems(images, files, options, MEND)
         paths = [(maps / path.relative_to(images)).with_suffix(MAP_SUFFIX) for path in files]
         pairs = zip(paths, files, strict=True)
         tasks = [LabelMap(path, image, labels) for path, image in pairs if path.is_file()]
-        problems += decoding_problems(maps, tasks, options)
+        problems += decoding_problems(maps, tasks, options, MEND)
     return problems

@@ -32,6 +32,7 @@ __all__ = [
 
 # In the target, with all that is wrong; it goes when nothing is.
 REPORT = "prepare_report.txt"
+_DAMAGED = "copy or unpack these files again; the archives' checksums tell whether they are whole"
 _INCOMPLETE = "name the rest with --source, or accept a part of the dataset with --partial"
 
 
@@ -182,19 +183,21 @@ def config_problems(
     return find_problems(cfg, ("train", "val"), files)
 
 
-def decoding_problems(folder: Path, tasks: Sequence[Any], options: Options) -> list[Problem]:
+def decoding_problems(
+    folder: Path, tasks: Sequence[Any], options: Options, fix: str = _DAMAGED
+) -> list[Problem]:
     """Finds the images and maps of a folder that are damaged or do not fit their annotation.
 
     Args:
         folder: Where they are.
         tasks: As for :func:`find_faults`.
         options: Whether to look at all, and in how many processes.
+        fix: What to do about them.
     """
-    faults = find_faults(tasks, options.workers, str(folder)) if options.decode else []
+    faults = find_faults(tasks, options.workers, folder) if options.decode else []
     if not faults:
         return []
     found = f"{len(faults)} of {len(tasks)} files are faulty"
-    fix = "copy or unpack these files again; the archives' checksums tell whether they are whole"
     expected = "files that can be decoded and fit what belongs to them"
     return [Problem(folder.name, str(folder), found, expected, fix, items=tuple(faults))]
 

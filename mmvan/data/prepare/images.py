@@ -74,28 +74,29 @@ class SegmentMap:
         return self.folder / self.segmented.png
 
 
-def find_faults(tasks: Sequence[Task], workers: int, title: str) -> list[str]:
+def find_faults(tasks: Sequence[Task], workers: int, folder: Path) -> list[str]:
     """Decodes files and compares them with what belongs to them.
 
     Args:
         tasks: Images, with annotations or without, label maps or panoptic maps.
         workers: Number of processes; 0 works in this one.
-        title: What is looked at, for the progress bar.
+        folder: Where they are.
 
     Returns:
-        A line for each faulty file: its name, and what is wrong with it.
+        A line for each faulty file: its path in the folder, and what is wrong with it.
     """
     if not workers:
-        return _faults(track(map(_fault, tasks), title, len(tasks)), tasks)
+        return _faults(track(map(_fault, tasks), str(folder), len(tasks)), tasks, folder)
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(_fault, tasks, chunksize=_CHUNK)
-        return _faults(track(results, title, len(tasks)), tasks)
+        return _faults(track(results, str(folder), len(tasks)), tasks, folder)
 
 
-def _faults(results: Iterable[str], tasks: Sequence[Task]) -> list[str]:
+def _faults(results: Iterable[str], tasks: Sequence[Task], folder: Path) -> list[str]:
+    paths = (task if isinstance(task, Path) else task.path for task in tasks)
     return [
-        f"{task.name if isinstance(task, Path) else task.path.name}: {fault}"
-        for task, fault in zip(tasks, results, strict=True)
+        f"{path.relative_to(folder).as_posix()}: {fault}"
+        for path, fault in zip(paths, results, strict=True)
         if fault
     ]
 

@@ -49,7 +49,7 @@ def test_a_tree_becomes_label_maps_and_a_config(tmp_path: Path) -> None:
     target = tmp_path / "camvid"
     told = prepare(SMALL, Options(target, (segnet(tmp_path / "source"),)))
     config = target / "van_b_camvid.py"
-    assert told.endswith(f"Train with tools/dist_train.sh {config} 1.")
+    assert told.endswith(f"Train with mmvan train {config}")
     assert len(tree(target)) == 9
     cfg = Config.fromfile(config)
     assert cfg.model.decode_head.num_classes == 11
@@ -69,7 +69,7 @@ def test_another_config_and_the_published_size(tmp_path: Path) -> None:
     target = tmp_path / "camvid"
     options = Options(target, (source,), config="van_t_fpn", partial=True, decode=False)
     told = prepare(CAMVID, options)
-    assert told.endswith(f"tools/dist_train.sh {target}/van_t_fpn_camvid.py 1.")
+    assert told.endswith(f"Train with mmvan train {target}/van_t_fpn_camvid.py")
     cfg = Config.fromfile(target / "van_t_fpn_camvid.py")
     assert cfg.model.backbone.arch == "b0"
     # 100 epochs in batches of 4, instead of ADE20K's 40,000 iterations.

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
+from PIL import Image
 
 from mmvan.config_check import find_problems
 from mmvan.data.prepare.config import Classification, Detection, Segmentation, write_config
@@ -66,9 +68,24 @@ def test_every_kind_names_classes_and_data(kind: str, cfg: Config, tmp_path: Pat
     assert cfg.test_evaluator == cfg.val_evaluator
 
 
+@pytest.mark.parametrize("name", (None, "van_t_in1k", "van_h_in22k_in1k_384"))
+def test_own_photographs_are_read_upright(name: str | None, tmp_path: Path) -> None:
+    cfg = Config.fromfile(write_config(DATA["cls"], tmp_path, name))
+    base = Config.fromfile(config_dir() / f"classification/{name or 'van_b_custom'}.py")
+    image = Image.new("RGB", (60, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a viewer turns it by 90 degrees
+    image.save(tmp_path / "a.jpg", exif=exif)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        first, *rest = cfg[loader].dataset.pipeline
+        assert rest == base[loader].dataset.pipeline[1:]
+        loaded = TRANSFORMS.build(first)({"img_path": str(tmp_path / "a.jpg")})
+        assert loaded["ori_shape"] == (60, 40)
+
+
 def test_the_base_is_named_relative_to_the_file(cfg: Config) -> None:
     lines = Path(cfg.filename).read_text(encoding="utf-8").splitlines()
-    assert lines[0] == f"# tools/dist_train.sh {cfg.filename} 1"
+    assert lines[0] == f"# mmvan train {cfg.filename}"
     (line,) = (line for line in lines if line.startswith("_base_ = "))
     base = line.partition('"')[2].rstrip('"')
     assert not Path(base).is_absolute()
@@ -202,7 +219,8 @@ def test_the_file_is_short_and_formatted(name: str, tmp_path: Path) -> None:
     file = write_config(type(data)(**{**vars(data), **many}), tmp_path, name)
     lines = file.read_text(encoding="utf-8").splitlines()
     assert len(lines) < 140
-    assert all(len(line) <= 100 for line in lines if not line.startswith(("# tools", "weights")))
+    long = ("# mmvan train ", "weights")
+    assert all(len(line) <= 100 for line in lines if not line.startswith(long))
     assert not any(line.strip().rstrip(",").isdecimal() for line in lines)
     command = (sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "100")
     told = subprocess.run([*command, "--diff", file], capture_output=True, text=True, check=False)

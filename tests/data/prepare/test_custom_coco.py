@@ -151,4 +151,4 @@ def test_another_config_is_refused_before_anything_is_placed(tmp_path: Path, sou
         prepare_coco(Options(target, (source,), config="van_t_maskrcnn"), [file], Choice())
     assert not target.exists()
     told = prepare_coco(Options(target, (source,), config="van_t_retinanet"), [file], Choice())
-    assert f"tools/dist_train.sh {target}/van_t_retinanet_parts.py 1." in told
+    assert f"Train with mmvan train {target}/van_t_retinanet_parts.py" in told

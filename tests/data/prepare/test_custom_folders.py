@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,34 @@ def test_what_is_wrong_is_told_at_once_and_no_config_stays(tmp_path: Path) -> No
     assert list((tmp_path / "target").glob("*.py")) == []
     write(source, {"dog/3.jpg": encoded_image(), "cat/4.jpg": encoded_image()})
     assert "2 classes" in prepare_folders(options, Choice())
+
+
+def test_a_broken_image_taken_out_of_the_source(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", FILES | {"dog/IMG 9.jpg": b"x"})
+    options = Options(tmp_path / "target", (source,))
+    text = refusal(options)
+    assert ": dog/IMG 9.jpg: cannot be decoded" in text
+    assert "to do:    mend these files in --source, or take them" in text
+    (source / "dog/IMG 9.jpg").unlink()
+    assert "2 classes" in prepare_folders(options, Choice())
+    assert len(tree(options.target / "train")) + len(tree(options.target / "val")) == len(FILES)
+
+
+def test_a_source_that_was_moved(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", FILES)
+    prepare_folders(Options(tmp_path / "target", (source,)), Choice())
+    moved = source.rename(tmp_path / "moved")
+    told = prepare_folders(Options(tmp_path / "target", (moved,)), Choice())
+    assert told.startswith("8 images to train on, 2 to validate; ")
+
+
+def test_the_command_that_it_names_can_be_typed(tmp_path: Path) -> None:
+    target = tmp_path / "my pets"
+    told = prepare_folders(Options(target, (write(tmp_path / "source", FILES),)), Choice())
+    command = told.splitlines()[-1].removeprefix("Train with ")
+    config = target / "van_b_my pets.py"
+    assert shlex.split(command) == ["mmvan", "train", str(config)]
+    assert config.read_text().splitlines()[0] == f"# {command}"
 
 
 def test_another_seed_into_the_same_target(tmp_path: Path) -> None:

@@ -103,5 +103,5 @@ def test_images_are_decoded_unless_told_otherwise(tmp_path: Path) -> None:
     assert files_of(folder / "none") == []
     (problem,) = decoding_problems(folder, files_of(folder), Options(tmp_path))
     assert (problem.key, problem.found) == ("train", "1 of 2 files are faulty")
-    assert problem.items[0].startswith("2.jpg: cannot be decoded")
+    assert problem.items[0].startswith("b/2.jpg: cannot be decoded")
     assert decoding_problems(folder, files_of(folder), Options(tmp_path, decode=False)) == []

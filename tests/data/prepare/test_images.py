@@ -17,14 +17,14 @@ def test_damaged_images_are_all_named(tmp_path: Path, workers: int) -> None:
     files = {f"{number}.jpg": encoded_image(number) for number in range(5)}
     files |= {"1.jpg": files["1.jpg"][:-300], "3.jpg": b"<html>", "4.jpg": b""}
     write(tmp_path, files)
-    faults = find_faults([tmp_path / name for name in files], workers, "images")
+    faults = find_faults([tmp_path / name for name in files], workers, tmp_path)
     assert [fault.partition(": ")[0] for fault in faults] == ["1.jpg", "3.jpg", "4.jpg"]
     assert "truncated" in faults[0]
     assert "cannot identify image file" in faults[1]
 
 
 def test_a_missing_image_is_a_fault(tmp_path: Path) -> None:
-    (fault,) = find_faults([tmp_path / "a.jpg"], 0, "images")
+    (fault,) = find_faults([tmp_path / "a.jpg"], 0, tmp_path)
     assert fault.startswith("a.jpg: cannot be decoded: ")
 
 
@@ -42,7 +42,7 @@ def test_a_missing_image_is_a_fault(tmp_path: Path) -> None:
 )
 def test_label_maps(tmp_path: Path, content: bytes, fault: str) -> None:
     write(tmp_path, {"a.jpg": encoded_image(), "a.png": content})
-    faults = find_faults([LabelMap(tmp_path / "a.png", tmp_path / "a.jpg", 3)], 0, "maps")
+    faults = find_faults([LabelMap(tmp_path / "a.png", tmp_path / "a.jpg", 3)], 0, tmp_path)
     assert len(faults) == bool(fault)
     assert not faults or faults[0].startswith(f"a.png: {fault}")
 
@@ -62,5 +62,5 @@ def test_segment_maps(
     pixels[0, :2] = (7, 0, 0)
     pixels[1, :2] = (112, 17, 1)  # 112 + 17 * 256 + 1 * 65536 = 70000
     write(tmp_path, {"a.png": coloured(pixels)})
-    faults = find_faults([SegmentMap(tmp_path, Segmented("a.jpg", size, ids))], 0, "maps")
+    faults = find_faults([SegmentMap(tmp_path, Segmented("a.jpg", size, ids))], 0, tmp_path)
     assert faults == ([f"a.png: {fault}"] if fault else [])
