@@ -87,6 +87,8 @@ _INNER: Mapping[str, _Kinds] = {
 }
 # Lists of what is built.
 _TYPED = ("custom_hooks", "param_scheduler", "val_evaluator", "test_evaluator")
+# By what in paramwise_cfg; custom_keys multiply the learning rate by 1 if by nothing else.
+_MULTIPLIED = {"weight_decay": ("decay_mult",), "lr": ("lr_mult", "custom_keys")}
 # What the parts under these keys cannot do without.
 _NEEDED = {
     "model": ("type",),
@@ -176,7 +178,7 @@ def _missing(key: str, value: Any) -> Iterator[str]:
         if lacks and not own:
             yield f"{key} has no {name}; it has {_listed(value)}"
     if key == "optim_wrapper":
-        yield from _missing_decay(value)
+        yield from _missing_bases(value)
     if key.endswith("_dataloader"):
         sampler = value.get("batch_sampler")
         inner = sampler.get("batch_size") if isinstance(sampler, Mapping) else None
@@ -184,18 +186,19 @@ def _missing(key: str, value: Any) -> Iterator[str]:
             yield f"{key} has no batch_size; it has {_listed(value)}"
 
 
-def _missing_decay(value: Mapping[str, Any]) -> Iterator[str]:
-    """Factors of a weight decay, where MMEngine finds none."""
+def _missing_bases(value: Mapping[str, Any]) -> Iterator[str]:
+    """Factors of a weight decay or learning rate, where MMEngine's constructor finds none."""
     optimizer, factors = value.get("optimizer"), value.get("paramwise_cfg")
     if value.get("constructor") or not isinstance(optimizer, Mapping):
         return
-    names = [name for node in nodes_of("", factors) for name in node.settings]
-    factor = next((name for name in names if str(name).endswith("decay_mult")), None)
-    if factor and optimizer.get("weight_decay") is None:
-        yield (
-            "optim_wrapper.optimizer has no weight_decay, which paramwise_cfg multiplies by "
-            f"{factor}; it has {_listed(optimizer)}"
-        )
+    names = [str(name) for node in nodes_of("", factors) for name in node.settings]
+    for base, endings in _MULTIPLIED.items():
+        factor = next((name for name in names if name.endswith(endings)), None)
+        if factor and optimizer.get(base) is None:
+            yield (
+                f"optim_wrapper.optimizer has no {base}, which paramwise_cfg multiplies by "
+                f"{factor}; it has {_listed(optimizer)}"
+            )
 
 
 def _listed(part: Mapping[str, Any]) -> str:

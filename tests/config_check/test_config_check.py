@@ -92,6 +92,15 @@ def test_our_configs_have_none(path: Path) -> None:
             r"no weight_decay, which paramwise_cfg multiplies by \w*decay_mult; it has type, lr",
         ),
         (
+            CLASSIFIER,
+            "optim_wrapper",
+            {
+                "optimizer": {"type": "AdamW"},
+                "paramwise_cfg": {"custom_keys": {"norm": {"decay_mult": 0.0}}},
+            },
+            "has no lr, which paramwise_cfg multiplies by custom_keys",
+        ),
+        (
             DETECTOR,
             "val_dataloader.dataset.pipeline.3.meta_keys",
             "img_shape",
