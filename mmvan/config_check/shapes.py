@@ -194,7 +194,7 @@ def _missing_bases(value: Mapping[str, Any]) -> Iterator[str]:
     names = [str(name) for node in nodes_of("", factors) for name in node.settings]
     for base, endings in _MULTIPLIED.items():
         factor = next((name for name in names if name.endswith(endings)), None)
-        if factor and optimizer.get(base) is None:
+        if factor and base not in optimizer:
             yield (
                 f"optim_wrapper.optimizer has no {base}, which paramwise_cfg multiplies by "
                 f"{factor}; it has {_listed(optimizer)}"
