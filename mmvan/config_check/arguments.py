@@ -13,7 +13,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmvan.config_check.nodes import nodes_of
-from mmvan.config_check.parts import Part, parts_of, registries, resolve
+from mmvan.config_check.parts import Part, is_known, parts_of, registries, resolve
 from mmvan.errors import did_you_mean
 from mmvan.type_name import type_name
 
@@ -62,7 +62,7 @@ def argument_problems(key: str, value: Any, scope: str) -> Iterator[str]:
 
 
 def layer_problems(model: Any, scope: str) -> Iterator[str]:
-    """Finds layers of a model that mmcv does not have, which it does not name itself.
+    """Finds layers that mmcv does not have, and arguments that the whole model does not take.
 
     Args:
         model: ``model`` of a config.
@@ -71,6 +71,9 @@ def layer_problems(model: Any, scope: str) -> Iterator[str]:
     Yields:
         One message for each.
     """
+    whole = Part("model", model, scope, foreign=False, inside_foreign=False)
+    if is_known(model["type"], scope):
+        yield from _node_problems(whole)
     for node in nodes_of("model", model):
         kind = node.settings.get("type")
         if not isinstance(kind, str) or not node.key.endswith(_LAYERS):

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from mmvan.config_check.parts import Part, parts_of, resolve
+from mmvan.type_name import type_name
 
 
 class _Range(NamedTuple):
@@ -141,9 +142,14 @@ def _number_problem(node: Part, name: str, value: Any) -> Iterator[str]:
 
 
 def _is_torch(node: Part) -> bool:
-    """Whether it is an optimizer of PyTorch's; those of others may find a learning rate."""
+    """Whether it is an optimizer of PyTorch's; those of others may find a learning rate.
+
+    There are two by the name of Adafactor.
+    """
     found = resolve(node.settings.get("type"), node.scope)
-    return any(str(getattr(kind, "__module__", "")).startswith("torch.") for kind in found)
+    return type_name(node.settings) != "Adafactor" and any(
+        str(getattr(kind, "__module__", "")).startswith("torch.") for kind in found
+    )
 
 
 def _image_statistics(node: Part) -> Iterator[str]:

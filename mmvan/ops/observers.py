@@ -6,10 +6,17 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, fx, nn
 from torch.autograd import forward_ad
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as torch_module
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 _TENSORS = (Tensor, nn.Parameter, type(None))
+# PyTorch 2.6 does not tell one from the other: there, what is compiled is plain, too.
+_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+# Of PyTorch's module of modules, which has others that are kept besides one of these.
+_GLOBAL_HOOKS = tuple(
+    getattr(torch_module, f"_global_{kind}_hooks")
+    for kind in ("backward_pre", "backward", "forward_pre", "forward")
+)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -19,7 +26,7 @@ def is_recorded(x: Tensor | fx.Proxy) -> bool:
     Such a graph holds plain PyTorch operators, which every runtime has.
     """
     tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
-    return tracing or torch.compiler.is_exporting() or isinstance(x, fx.Proxy)
+    return tracing or _is_exporting() or isinstance(x, fx.Proxy)
 
 
 def is_transformed(*tensors: Any) -> bool:
@@ -61,7 +68,7 @@ def are_watched(modules: Iterable[nn.Module], kinds: tuple[type[nn.Module], ...]
             compute something else; so may a parametrization, a hook, a ``forward`` of its own, or
             parameters that are tensors of another class.
     """
-    return _has_any_global_hook() or any(
+    return any(_GLOBAL_HOOKS) or any(
         type(module) not in kinds
         or "parametrizations" in module._modules
         or "forward" in module.__dict__

@@ -91,6 +91,7 @@ def test_our_configs_have_none(path: Path) -> None:
             {"type": "AdamW", "lr": 1e-3},
             r"no weight_decay, which paramwise_cfg multiplies by \w*decay_mult; it has type, lr",
         ),
+        (SEGMENTOR, "model.nek", {}, "model.nek: .* has no such argument. Did you mean neck"),
         (
             CLASSIFIER,
             "optim_wrapper",
