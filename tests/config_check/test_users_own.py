@@ -145,7 +145,7 @@ CHANGES: dict[str, tuple[Path, Callable[[Config], None]]] = {
     "several_optimizers": (DETECTOR, _replace("optim_wrapper", SEVERAL)),
     "no_rate": (
         DETECTOR,
-        _replace("optim_wrapper.optimizer", {"type": "Adafactor", "lr": None}),
+        _replace("optim_wrapper.optimizer", {"type": "Adafactor", "lr": None, "weight_decay": 0.0}),
     ),
     "no_sampler": (DETECTOR, _replace("train_dataloader.sampler", None)),
     "epochs_to_iterations": (
