@@ -47,7 +47,7 @@ IMAGES = (*DEFAULT_IMAGES, ".tiff", ".webp", ".jfif")
 LEFT_OUT = "left_out.txt"
 # What to do about files that cannot be decoded, or do not fit what belongs to them.
 MEND = (
-    "mend these files in --source, or take them and what belongs to them out of it, and repeat "
+    "repair these files in --source, or take them and what belongs to them out of it, and repeat "
     "the command"
 )
 SPLITS = {"train": "train", "training": "train"} | dict.fromkeys(

@@ -85,7 +85,7 @@ def test_a_broken_image_taken_out_of_the_source(tmp_path: Path) -> None:
     options = Options(tmp_path / "target", (source,))
     text = refusal(options)
     assert ": dog/IMG 9.jpg: cannot be decoded" in text
-    assert "to do:    mend these files in --source, or take them" in text
+    assert "to do:    repair these files in --source, or take them" in text
     (source / "dog/IMG 9.jpg").unlink()
     assert "2 classes" in prepare_folders(options, Choice())
     assert len(tree(options.target / "train")) + len(tree(options.target / "val")) == len(FILES)
