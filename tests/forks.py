@@ -1,7 +1,6 @@
 """Python commands in processes of their own, without the seconds in which they import PyTorch."""
 
 import atexit
-import functools
 import json
 import os
 import select
@@ -62,9 +61,14 @@ def _ask(request: Mapping[str, object], timeout: float) -> int:
     return status
 
 
-@functools.cache
 def _server() -> subprocess.Popen[bytes]:
-    """One for each pytest worker."""
+    """One for each pytest worker, and another one should a test have ended it."""
+    if not _SERVERS or _SERVERS[-1].poll() is not None:
+        _SERVERS.append(_start())
+    return _SERVERS[-1]
+
+
+def _start() -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     server = subprocess.Popen(
@@ -73,6 +77,7 @@ def _server() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,  # What is in a buffer, select does not see.
+        start_new_session=True,  # Signals that tests send to their own group are not for it.
     )
     atexit.register(_end, server)
     return server
@@ -81,3 +86,6 @@ def _server() -> subprocess.Popen[bytes]:
 def _end(server: subprocess.Popen[bytes]) -> None:
     server.terminate()
     server.wait()
+
+
+_SERVERS: list[subprocess.Popen[bytes]] = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.forks import run_python
 
 SAYS = """
@@ -60,3 +61,12 @@ def test_what_takes_too_long_is_ended_and_the_next_command_runs(tmp_path: Path) 
     first, second = (run("draws.py", cwd=tmp_path) for _ in range(2))
     assert first.returncode == second.returncode == 0
     assert first.stdout != second.stdout
+
+
+def test_a_server_that_was_ended_is_replaced(tmp_path: Path) -> None:
+    ended = forks._server()
+    ended.kill()
+    ended.wait()
+    (tmp_path / "says.py").write_text("print(1)")
+    assert run("says.py", cwd=tmp_path).stdout == "1\n"
+    assert forks._server() is not ended

@@ -29,6 +29,7 @@ NOT_IN_SOURCES = (
     "AttributeError",
     "VAN is not in the mmengine::model registry",  # put together: see below
     "DataLoader worker (pid",
+    '"roi_align_forward_cuda_kernel"',
 )
 
 
