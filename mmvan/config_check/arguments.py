@@ -71,8 +71,8 @@ def layer_problems(model: Any, scope: str) -> Iterator[str]:
     Yields:
         One message for each.
     """
-    whole = Part("model", model, scope, foreign=False, inside_foreign=False)
-    if is_known(model["type"], scope):
+    whole = next(parts_of("model", model, scope))
+    if is_known(model["type"], whole.scope):
         yield from _node_problems(whole)
     for node in nodes_of("model", model):
         kind = node.settings.get("type")

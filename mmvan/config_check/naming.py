@@ -93,6 +93,7 @@ def _run_key(cfg: Config, frames: Sequence[FrameType], error: Exception) -> str 
     if runner is None or runner.iter or later:
         return None
     names = {id(module): name for name, module in runner.model.named_modules()}
+    loader = _loader(frames)
     # From the inside out: what a caller of the failing part holds says nothing of it.
     for depth, frame in reversed([*enumerate(frames)]):
         acting = frame.f_locals.get("self")
@@ -100,8 +101,8 @@ def _run_key(cfg: Config, frames: Sequence[FrameType], error: Exception) -> str 
             return key
         if isinstance(acting, BaseMetric):
             return "val_evaluator" if _STARTS[0] in {f.f_code for f in frames} else "test_evaluator"
-        if isinstance(acting, BaseDataPreprocessor) and isinstance(error, KeyError):
-            return f"{_loader(frames)}_dataloader.dataset.pipeline"  # which did not pack it
+        if isinstance(acting, BaseDataPreprocessor) and isinstance(error, KeyError) and loader:
+            return f"{loader}_dataloader.dataset.pipeline"  # which did not pack it
         if id(acting) in names:
             key = f"model.{names[id(acting)]}".rstrip(".")
             settings = _settings_read(cfg, frames[depth:])
@@ -109,9 +110,10 @@ def _run_key(cfg: Config, frames: Sequence[FrameType], error: Exception) -> str 
     return None
 
 
-def _loader(frames: Sequence[FrameType]) -> str:
-    """Whose batch the model was given: of ``train``, ``val`` and ``test``."""
-    return next(_STEPS[frame.f_code.co_name] for frame in frames if frame.f_code.co_name in _STEPS)
+def _loader(frames: Sequence[FrameType]) -> str | None:
+    """Whose batch the model was given: of ``train``, ``val`` and ``test``; None if of none."""
+    steps = (_STEPS.get(frame.f_code.co_name) for frame in frames)
+    return next(filter(None, steps), None)
 
 
 def _settings_read(cfg: Config, frames: Sequence[FrameType]) -> str | None:

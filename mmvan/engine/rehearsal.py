@@ -72,7 +72,7 @@ def _first_batch(loader: Any) -> Any:
         raise
     except Exception as error:
         raise ConfigError(
-            f"val_dataloader.dataset: its pipeline does not work for the first sample"
+            "val_dataloader.dataset: its pipeline does not work for the first sample"
             f"{_transform(error)}: {type(error).__name__}: {error}"
         ) from error
 

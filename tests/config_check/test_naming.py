@@ -155,6 +155,21 @@ def test_a_pipeline_that_packs_nothing_is_named(tmp_path: Path) -> None:
         train(cfg)
 
 
+def test_a_preprocessor_outside_of_a_step_keeps_its_error(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    cfg.model.data_preprocessor = {"type": "ImgDataPreprocessor"}
+    runner = Runner.from_cfg(cfg)
+    runner.model.train_step = lambda data, **_: runner.model.data_preprocessor({})
+    message = r"model\.data_preprocessor does not work: KeyError"
+    with pytest.raises(ConfigError, match=message), naming_keys(cfg):
+        _without_rehearsal(runner).train()
+
+
+def _without_rehearsal(runner: Runner) -> Runner:
+    runner._hooks = [hook for hook in runner.hooks if type(hook).__name__ != "RehearsalHook"]
+    return runner
+
+
 def test_settings_that_a_caller_holds_are_not_blamed(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     runner = Runner.from_cfg(cfg)
