@@ -128,7 +128,7 @@ TASKS = (
         (2.0, 7.0),
         (
             "train_cfg.max_epochs=1",
-            "train_dataloader.dataset.indices=200",
+            "train_dataloader.dataset.indices=160",
             "param_scheduler.0.end=20",
             f"model.backbone.init_cfg.checkpoint={BACKBONE}",
         ),
@@ -142,10 +142,10 @@ TASKS = (
         (15.0, 60.0),
         (1.5, 6.0),
         (
-            "train_cfg.max_iters=150",
-            "train_cfg.val_interval=150",
-            "default_hooks.checkpoint.interval=80",
-            "param_scheduler.1.end=150",
+            "train_cfg.max_iters=120",
+            "train_cfg.val_interval=120",
+            "default_hooks.checkpoint.interval=60",
+            "param_scheduler.1.end=120",
             f"model.backbone.init_cfg.checkpoint={BACKBONE}",
         ),
         ("segmentation/van_b_fpn", "ADE20K", "mIoU 46.7"),

@@ -62,12 +62,19 @@ def advise(log: str) -> str:
     return "read the log; once that is fixed, the same command goes on where this one stopped"
 
 
+def shorten(line: str, length: int = 240) -> str:
+    """Returns a line with its middle left out if it is longer, as a compiler's command is."""
+    half = length // 2
+    return line if len(line) <= length else f"{line[:half]} ... {line[-half:]}"
+
+
 def describe_failure(arguments: Sequence[str], status: int, log: Path, output: str) -> str:
     """Returns the message about a failed command, with the last 15 lines that it printed."""
-    tail = "".join(f"  | {line}\n" for line in output.splitlines()[-15:])
+    tail = "".join(f"  | {shorten(line)}\n" for line in output.splitlines()[-15:])
+    ended = f"{status} ({signal.strsignal(-status)})" if status < 0 else str(status)
     return (
-        f"command: {shlex.join(arguments)}\nexit status: {status}\nlog: {log}, which ends\n{tail}"
-        f"to do: {advise(output)}"
+        f"command: {shlex.join(arguments)}\nexit status: {ended}\nlog: {log}, which ends\n{tail}"
+        f"to do: {advise(f'{output} {ended}')}"
     )
 
 

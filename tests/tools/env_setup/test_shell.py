@@ -27,6 +27,16 @@ def test_failure_names_command_status_log_and_last_lines(shell: Shell) -> None:
     assert "to do: " in message
 
 
+def test_a_killed_command_tells_of_memory_and_long_lines_are_cut(shell: Shell) -> None:
+    code = "import os; print('c++' + 'x' * 1000 + '.cpp', flush=True); os.kill(os.getpid(), 9)"
+    with pytest.raises(SetupError) as caught:
+        shell.run("bad", shell.python, "-c", code)
+    message = str(caught.value)
+    assert "exit status: -9 (Killed)\n" in message
+    assert f"  | c++{'x' * 117} ... {'x' * 116}.cpp\n" in message
+    assert message.endswith("to do: memory ran out: set MAX_JOBS=1")
+
+
 def test_an_interrupted_command_ends_with_all_that_it_started(shell: Shell) -> None:
     code = (
         "import subprocess; child = subprocess.Popen(['sleep', '60']); "
