@@ -52,7 +52,9 @@ choose_rendezvous() {
     fail "MAX_RESTARTS: restarts need RDZV_ENDPOINT=HOST:PORT, where the nodes find each other"
   require_count NNODES "$nodes"
   if ((nodes == 1)) && [[ -z ${PORT:-} ]]; then
-    rendezvous=(--standalone) # takes a free port
+    # A free port. Of itself torchrun waits for minutes where the host's own name leads nowhere, as in
+    # many containers.
+    rendezvous=(--standalone --local-addr 127.0.0.1)
     return
   fi
   [[ $nodes == 1 || -n ${MASTER_ADDR:-} ]] ||

@@ -65,7 +65,8 @@ def test_one_node_takes_a_free_port(recorder: Path) -> None:
     status, words = record("dist_train.sh", "a b.py", "3", "--x", "c  d", path=recorder)
     assert status == 7
     assert words[:-1] == [
-        *("<-m>", "<mmvan.engine.launch>", "<--standalone>", "<--nproc-per-node>", "<3>"),
+        *("<-m>", "<mmvan.engine.launch>", "<--standalone>", "<--local-addr>", "<127.0.0.1>"),
+        *("<--nproc-per-node>", "<3>"),
         *(f"<{TOOLS}/train.py>", "<a b.py>", "<--x>", "<c  d>", "<--launcher>", "<pytorch>"),
     ]
     cores = os.sysconf("SC_NPROCESSORS_ONLN")
