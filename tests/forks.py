@@ -57,6 +57,12 @@ def forked_python() -> Path:
     return _server().program
 
 
+def forked_launch() -> dict[str, str]:
+    """Environment variables of a launcher, torchrun's own among them, whose processes are forks."""
+    program = str(forked_python())
+    return {"PYTHON": program, "PYTHON_EXEC": program, "OMP_NUM_THREADS": "1"}
+
+
 def _wait(asking: socket.socket, words: list[str], timeout: float) -> int:
     child = read_number(asking)
     asking.settimeout(timeout)
