@@ -20,6 +20,8 @@ from select import select
 from typing import Any
 
 import numpy
+from formatting import remembered
+from yapf.yapflib import yapf_api
 
 # What OpenMMLab's packages spend most of their own import on.
 LARGE = (
@@ -40,6 +42,7 @@ def import_large() -> None:
     known = [name for name in sys.modules if name.startswith(OPENMMLAB)]
     if known:
         raise RuntimeError(f"expected no module of OpenMMLab before a command, found {known}")
+    yapf_api.FormatCode = remembered(yapf_api.FormatCode)
     gc.freeze()  # Collecting in a child does not copy these pages.
 
 
