@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+# Where there are none, all processes are in the same.
+NAMESPACE = Path("/proc/self/ns/net")
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 
 
@@ -24,7 +26,7 @@ def ask(
     environment: Mapping[str, str],
     streams: Sequence[int],
 ) -> socket.socket:
-    """Have a command started.
+    """Have a command started, in the network of this process.
 
     Args:
         server: Path of the server's socket.
@@ -40,7 +42,9 @@ def ask(
     asking = socket.socket(socket.AF_UNIX)
     asking.connect(server)
     request = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
-    socket.send_fds(asking, [b" "], streams)
+    with contextlib.ExitStack() as opened:
+        network = [opened.enter_context(NAMESPACE.open()).fileno()] if NAMESPACE.exists() else []
+        socket.send_fds(asking, [b" "], [*streams, *network])
     asking.sendall(json.dumps(request).encode() + b"\n")
     return asking
 

@@ -6,6 +6,7 @@ nor mmvan are imported before, so that each command imports and registers what i
 """
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -20,6 +21,7 @@ from select import select
 from typing import Any
 
 import numpy
+from fork_client import NAMESPACE
 from formatting import remembered
 from yapf.yapflib import yapf_api
 
@@ -31,7 +33,7 @@ LARGE = (
     *("accelerate.hooks", "transformers.modeling_utils"),
 )
 OPENMMLAB = ("mmcv", "mmdet", "mmengine", "mmpretrain", "mmseg", "mmvan")
-_STREAMS = 3  # Standard input, output and error.
+_FILES = 4  # Standard input, output and error, and the network.
 
 
 def import_large() -> None:
@@ -58,7 +60,7 @@ class Server:
         self._asking: dict[int, socket.socket] = {}
 
     def serve(self) -> dict[str, Any] | None:
-        """Answer; in a child, return what it has to do, with its ``streams``."""
+        """Answer; in a child, return what it has to do, with its ``files``."""
         ended, wakes = os.pipe()
         for end in (ended, wakes):
             os.set_blocking(end, False)
@@ -82,7 +84,7 @@ class Server:
     def _start(self) -> dict[str, Any] | None:
         """Fork; nothing is returned in the parent."""
         asking, _ = self._listener.accept()
-        line, streams, _, _ = socket.recv_fds(asking, 1 << 16, _STREAMS)
+        line, files, _, _ = socket.recv_fds(asking, 1 << 16, _FILES)
         while not line.endswith(b"\n") and (more := asking.recv(1 << 16)):
             line += more
         child = os.fork()
@@ -92,9 +94,9 @@ class Server:
             os.setsid()
             for connection in (self._listener, asking, *self._asking.values()):
                 connection.close()
-            return {**json.loads(line), "streams": streams}
-        for stream in streams:
-            os.close(stream)
+            return {**json.loads(line), "files": files}
+        for file in files:
+            os.close(file)
         self._asking[child] = asking
         _tell(asking, child)
         return None
@@ -112,16 +114,28 @@ def _tell(asking: socket.socket, number: int) -> None:
         asking.sendall(f"{number}\n".encode())
 
 
-def become(cwd: str, environment: Mapping[str, str], streams: Sequence[int]) -> None:
+def become(cwd: str, environment: Mapping[str, str], files: Sequence[int]) -> None:
     """Make this process, which has a group of its own, what ``subprocess`` would have started."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    *streams, network = files if len(files) == _FILES else (*files, None)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    if network is not None:
+        _join(network)
+        os.close(network)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     numpy.random.seed()  # Else each command would draw the same numbers.
+
+
+def _join(network: int) -> None:
+    """Be in a network namespace, see ``ip netns``."""
+    if os.fstat(network).st_ino == NAMESPACE.stat().st_ino:
+        return
+    if ctypes.CDLL(None, use_errno=True).setns(network, 0):
+        raise OSError(ctypes.get_errno(), "the network of who asked cannot be joined")
 
 
 def run(arguments: Sequence[str], search: Sequence[str]) -> None:
@@ -147,6 +161,6 @@ if __name__ == "__main__":
     import_large()
     server = Server(socket.socket(fileno=int(sys.argv[1])))
     if request := server.serve():
-        become(request["cwd"], request["environment"], request["streams"])
+        become(request["cwd"], request["environment"], request["files"])
         # Behind this folder; the server is started without a PYTHONPATH.
         run(request["arguments"], sys.path[1:])
