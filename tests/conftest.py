@@ -8,9 +8,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import mmengine.config.config
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+
+from tests.formatting import remembered
 
 # Collecting garbage takes a while where there are many objects.
 GIVEN_BACK_FROM = 3 << 29
@@ -22,6 +25,7 @@ os.environ["MMVAN_TUNE"] = "0"
 # No test cuts the power, and runs that save every second iteration waited longer for the disk than
 # they computed. A closed file is still an error; the commands in processes of their own do sync.
 os.fsync = os.fstat
+mmengine.config.config.FormatCode = remembered(mmengine.config.config.FormatCode)
 # A suite that a shell starts in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

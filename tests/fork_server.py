@@ -1,23 +1,29 @@
 """Runs Python commands in forks of a process that has imported the large libraries already.
 
-A process of its own, see ``forks.py``: each line of the standard input asks for one command, and is
+A process of its own, see ``forks.py``: each connection to its socket asks for one command, and is
 answered by the number of its process and by its status. Only libraries that know neither OpenMMLab
 nor mmvan are imported before, so that each command imports and registers what it needs by itself.
 """
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
 import runpy
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from select import select
 from typing import Any
 
 import numpy
+from fork_client import NAMESPACE
+from formatting import remembered
+from yapf.yapflib import yapf_api
 
 # What OpenMMLab's packages spend most of their own import on.
 LARGE = (
@@ -27,6 +33,7 @@ LARGE = (
     *("accelerate.hooks", "transformers.modeling_utils"),
 )
 OPENMMLAB = ("mmcv", "mmdet", "mmengine", "mmpretrain", "mmseg", "mmvan")
+_FILES = 4  # Standard input, output and error, and the network.
 
 
 def import_large() -> None:
@@ -37,60 +44,123 @@ def import_large() -> None:
     known = [name for name in sys.modules if name.startswith(OPENMMLAB)]
     if known:
         raise RuntimeError(f"expected no module of OpenMMLab before a command, found {known}")
+    yapf_api.FormatCode = remembered(yapf_api.FormatCode)
     gc.freeze()  # Collecting in a child does not copy these pages.
 
 
-def serve() -> dict[str, Any] | None:
-    """Answer requests; in a child, return what it has to do."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        request: dict[str, Any] = json.loads(line)
+class Server:
+    """Answers requests until whoever started it is gone.
+
+    Args:
+        listener: Its socket.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._asking: dict[int, socket.socket] = {}
+
+    def serve(self) -> dict[str, Any] | None:
+        """Answer; in a child, return what it has to do, with its ``files``."""
+        ended, wakes = os.pipe()
+        for end in (ended, wakes):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wakes)
+        while True:
+            ready, _, _ = select([sys.stdin, ended, self._listener, *self._asking.values()], [], [])
+            if sys.stdin in ready:
+                return None
+            if ended in ready:
+                os.read(ended, 1 << 16)
+            for child in [child for child, asking in self._asking.items() if asking in ready]:
+                with contextlib.suppress(ProcessLookupError):  # It has no group yet.
+                    os.killpg(child, signal.SIGKILL)  # Nobody waits for it any more.
+            self._tell_ended()
+            if self._listener in ready and (request := self._start()):
+                os.close(ended)
+                os.close(wakes)
+                return request
+
+    def _start(self) -> dict[str, Any] | None:
+        """Fork; nothing is returned in the parent."""
+        asking, _ = self._listener.accept()
+        line, files, _, _ = socket.recv_fds(asking, 1 << 16, _FILES)
+        while not line.endswith(b"\n") and (more := asking.recv(1 << 16)):
+            line += more
         child = os.fork()
         if child == 0:
-            answers.close()
-            return request
-        print(child, file=answers)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers)
-    return None
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            for connection in (self._listener, asking, *self._asking.values()):
+                connection.close()
+            return {**json.loads(line), "files": files}
+        for file in files:
+            os.close(file)
+        self._asking[child] = asking
+        _tell(asking, child)
+        return None
+
+    def _tell_ended(self) -> None:
+        for child in list(self._asking):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                with self._asking.pop(child) as asking:
+                    _tell(asking, os.waitstatus_to_exitcode(status))
 
 
-def become(cwd: str, environment: Mapping[str, str], out: str, err: str) -> None:
-    """Make this process what ``subprocess`` would have started, in a group of its own."""
-    os.setsid()
+def _tell(asking: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        asking.sendall(f"{number}\n".encode())
+
+
+def become(cwd: str, environment: Mapping[str, str], files: Sequence[int]) -> None:
+    """Make this process, which has a group of its own, what ``subprocess`` would have started."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, path, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, out, os.O_WRONLY | os.O_APPEND),
-        (2, err, os.O_WRONLY | os.O_APPEND),
-    ):
-        file = os.open(path, flags)
-        os.dup2(file, number)
-        os.close(file)
+    *streams, network = files if len(files) == _FILES else (*files, None)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    if network is not None:
+        _join(network)
+        os.close(network)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     numpy.random.seed()  # Else each command would draw the same numbers.
 
 
+def _join(network: int) -> None:
+    """Be in a network namespace, see ``ip netns``."""
+    if os.fstat(network).st_ino == NAMESPACE.stat().st_ino:
+        return
+    if ctypes.CDLL(None, use_errno=True).setns(network, 0):
+        raise OSError(ctypes.get_errno(), "the network of who asked cannot be joined")
+
+
 def run(arguments: Sequence[str], search: Sequence[str]) -> None:
-    """Do what ``python ARGUMENTS`` does: run a module (``-m``) or a script."""
-    if arguments[0] == "-m":
-        first, target, rest = str(Path.cwd()), arguments[1], arguments[2:]
-    else:
-        first, target, rest = str(Path(arguments[0]).resolve().parent), arguments[0], arguments[1:]
+    """Do what ``python ARGUMENTS`` does: run a module (``-m``), a text (``-c``) or a script."""
+    if arguments[0] == "-u":
+        sys.stdout.reconfigure(write_through=True)
+        arguments = arguments[1:]
+    option = arguments[0] if arguments[0] in ("-m", "-c") else ""
+    target, *rest = arguments[bool(option) :]
+    first = {"": str(Path(target).resolve().parent), "-m": str(Path.cwd()), "-c": ""}[option]
     own = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [first, *own, *search]
-    sys.argv[:] = [target, *rest]
-    if arguments[0] == "-m":
+    sys.argv[:] = [option if option == "-c" else target, *rest]
+    if option == "-m":
         runpy.run_module(target, run_name="__main__", alter_sys=True)
+    elif option == "-c":
+        exec(compile(target, "<string>", "exec"), {"__name__": "__main__"})
     else:
         runpy.run_path(target, run_name="__main__")
 
 
 if __name__ == "__main__":
     import_large()
-    if request := serve():
-        become(request["cwd"], request["environment"], request["out"], request["err"])
+    server = Server(socket.socket(fileno=int(sys.argv[1])))
+    if request := server.serve():
+        become(request["cwd"], request["environment"], request["files"])
         # Behind this folder; the server is started without a PYTHONPATH.
         run(request["arguments"], sys.path[1:])

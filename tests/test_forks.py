@@ -1,14 +1,16 @@
 """A command in a fork finds what a new process would."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests import forks
-from tests.forks import run_python
+from tests.forks import forked_python, run_python
 
 SAYS = """
 import os, sys
@@ -29,18 +31,22 @@ def test_scripts_and_modules_run_as_in_a_process_of_their_own(tmp_path: Path) ->
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "says.py").write_text(SAYS)
     variables = {"WORD": "w", "PYTHONPATH": "/added"}
-    for command in (("../here/says.py", "a b"), ("-m", "says", "--x")):
+    for command in (("../here/says.py", "a b"), ("-m", "says", "--x"), ("-c", SAYS, "-m")):
         done = run(*command, cwd=tmp_path / "cwd", **variables)
-        real = subprocess.run(
-            [sys.executable, *command],
-            cwd=tmp_path / "cwd",
-            env={"PATH": os.environ["PATH"], **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+        real, by_program = (
+            subprocess.run(
+                [program, *command],
+                cwd=tmp_path / "cwd",
+                env={"PATH": os.environ["PATH"], **variables},
+                input="",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for program in (sys.executable, forked_python())
         )
-        assert (done.returncode, done.stdout, done.stderr) == (3, real.stdout, real.stderr)
+        for one in (done, by_program):
+            assert (one.returncode, one.stdout, one.stderr) == (3, real.stdout, real.stderr)
         assert done.stderr == "imported early: []\n"
 
 
@@ -51,6 +57,33 @@ def test_errors_and_signals_end_as_usual(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
     (tmp_path / "killed.py").write_text("import os; os.kill(os.getpid(), 9)")
     assert run("killed.py", cwd=tmp_path).returncode == -9
+    assert subprocess.run([forked_python(), "killed.py"], cwd=tmp_path).returncode == -9
+
+
+SLEEPS = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(60)"
+
+
+def start_program() -> tuple[subprocess.Popen[str], int]:
+    """The program that asks, and the process that it asked for."""
+    process = subprocess.Popen(
+        [forked_python(), "-u", "-c", SLEEPS], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def test_the_program_passes_signals_on_while_another_one_runs() -> None:
+    (first, one), (second, two) = start_program(), start_program()
+    assert len({first.pid, one, second.pid, two}) == 4
+    second.terminate()
+    assert second.wait(30) == -signal.SIGTERM
+    assert Path(f"/proc/{one}").exists()
+    first.kill()
+    first.wait(30)
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{one}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_what_takes_too_long_is_ended_and_the_next_command_runs(tmp_path: Path) -> None:
@@ -65,8 +98,8 @@ def test_what_takes_too_long_is_ended_and_the_next_command_runs(tmp_path: Path) 
 
 def test_a_server_that_was_ended_is_replaced(tmp_path: Path) -> None:
     ended = forks._server()
-    ended.kill()
-    ended.wait()
+    ended.process.kill()
+    ended.process.wait()
     (tmp_path / "says.py").write_text("print(1)")
     assert run("says.py", cwd=tmp_path).stdout == "1\n"
     assert forks._server() is not ended

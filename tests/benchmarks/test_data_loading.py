@@ -3,11 +3,12 @@
 import csv
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from tests.forks import forked_python
 
 ROOT = Path(__file__).parents[2]
 WHOLE = "whole pipeline"
@@ -15,7 +16,7 @@ LIBRARIES, RECIPE = "mmcv and mmpretrain", "recipe"
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
+    command = [forked_python(), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mmvan.checkpoint.reading import read_checkpoint
 from mmvan.checkpoint.schemes import load_from_local
 from mmvan.errors import CheckpointError
 from tests.checkpoint.attacks import ATTACKS, nested_call, plain_call
+from tests.forks import forked_python
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3)}
 
@@ -107,7 +107,7 @@ def test_only_trust_reads_them(tmp_path: Path) -> None:
         "trust_pickles(); read_checkpoint(sys.argv[1])"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "van.pth"],
+        [forked_python(), "-c", code, tmp_path / "van.pth"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,7 +1,6 @@
 import io
 import pickle
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from mmvan.checkpoint.safe_globals import allow_mmengine_checkpoints
+from tests.forks import forked_python
 
 
 @pytest.fixture(autouse=True)
@@ -109,5 +109,5 @@ def test_import_needs_no_task_library() -> None:
         "import sys, mmvan.checkpoint;"
         "print([m for m in ('mmcv', 'mmdet', 'mmseg', 'mmpretrain') if m in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([forked_python(), "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

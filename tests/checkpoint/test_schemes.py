@@ -23,6 +23,7 @@ from mmvan.checkpoint.schemes import (
 from mmvan.errors import CheckpointError
 from tests.checkpoint.test_download import checkpoint
 from tests.checkpoint.web import Web
+from tests.forks import forked_python
 
 HUB_RUN = """
 import json, sys
@@ -84,7 +85,7 @@ def test_one_line_of_a_config_makes_a_process_read_safely(tmp_path: Path) -> Non
     page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
     (line,) = (line for line in page.splitlines() if line.startswith("custom_imports"))
     (tmp_path / "config.py").write_text(line)
-    command = (sys.executable, "-c", ONE_LINE)
+    command = (forked_python(), "-c", ONE_LINE)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     loaders = ast.literal_eval(done.stdout.splitlines()[-1])
     ours = {prefix for prefix, module in loaders.items() if module == "mmvan.checkpoint.schemes"}

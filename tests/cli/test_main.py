@@ -12,6 +12,7 @@ import pytest
 from mmvan.cli.main import COMMANDS, main, make_main_parser, make_parser
 from mmvan.engine.errors import USER_ERROR_STATUS
 from mmvan.version import __version__
+from tests.forks import forked_python
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = re.compile(r'run_script\("([a-z-]+)"\)')
@@ -103,7 +104,7 @@ def test_a_script_and_its_command_are_the_same() -> None:
     ask = (("tools/train.py",), ("-m", "mmvan", "train"))
     helps = []
     for program in ask:
-        command = [sys.executable, *program, "--help"]
+        command = [forked_python(), *program, "--help"]
         environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "1000"}
         helps.append(subprocess.check_output(command, cwd=ROOT, env=environment, text=True))
     script, command_line = helps

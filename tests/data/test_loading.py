@@ -1,7 +1,6 @@
 """Images as mmcv loads them with Pillow, and at a part of their size."""
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from mmvan.data.loading import LoadImage
 from mmvan.engine.config import innermost_dataset, load_config
 from mmvan.errors import ConfigError, DataError
 from mmvan.location import config_dir
+from tests.forks import forked_python
 
 SPLITS = ("train", "val", "test")
 _ORIENTATION = 274
@@ -283,5 +283,5 @@ def test_the_steps_of_a_classifier_are_found_without_mmdet() -> None:
         "import sys, mmvan; from mmengine.registry import TRANSFORMS; "
         "print(TRANSFORMS.get('mmvan.LoadImage').__name__, 'mmdet' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([forked_python(), "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["LoadImage", "False"]

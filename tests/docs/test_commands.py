@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,7 +24,7 @@ from tests.docs.commands import (
     options_in_lines,
     resolve,
 )
-from tests.forks import run_python
+from tests.forks import forked_launch, run_python
 from tests.tools.workplace import COUNTS as WORKPLACE
 
 NOT_RUN = {
@@ -138,8 +137,7 @@ class Place:
         self.root = root
         self._done = {tuple(self._fill(command)) for command in done}
         programs = root / "programs"
-        own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
-        own["CUDA_VISIBLE_DEVICES"] = "-1"
+        own = {"PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "-1", **forked_launch()}
         self.environment = {**os.environ, **own, "PATH": f"{programs}:{os.environ['PATH']}"}
 
     def furnish(self) -> None:
@@ -150,8 +148,7 @@ class Place:
             (self.root / name).symlink_to(PROJECT / name)
         (self.root / "names.txt").write_text("\n".join(("other", *SAMPLE_SEGMENTS)))
         for name, first in PROGRAMS.items():
-            words = shlex.join((sys.executable, *first))
-            (programs / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+            (programs / name).write_text(f'#!/bin/sh\nexec "$PYTHON" {shlex.join(first)} "$@"\n')
             (programs / name).chmod(0o755)
 
     def run(self, command: Command) -> str:

@@ -35,12 +35,6 @@ _FLOAT32 = (
     *("cross_entropy_loss", "binary_cross_entropy_with_logits", "smooth_l1_loss", "l1_loss"),
     *("grid_sampler",),
 )
-# What is registered ends with these.
-_AUTOCAST = torch.library.Library("aten", "IMPL", "AutocastPrivateUse1")
-_OTHERS = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
-_KERNELS = torch.library.Library("aten", "IMPL", "PrivateUse1")
-# Of which an argument may be elsewhere.
-_ANYWHERE = {_aten.copy_, _aten._to_copy, _aten.index, _aten.index_put, _aten.index_put_}
 
 
 class OnDevice(Tensor):

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 
 from mmvan.engine.processes import Processes
 from tests.engine import data_parallel
+from tests.forks import forked_launch, forked_python
 
 PROJECT = Path(__file__).parents[2]
 
@@ -17,10 +17,10 @@ PROJECT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
     file = tmp_path_factory.mktemp("two") / "weights.pth"
-    launcher = [sys.executable, "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
+    launcher = [forked_python(), "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*launcher, str(data_parallel.__file__), str(file)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), **forked_launch()},
         capture_output=True,
         text=True,
         check=False,

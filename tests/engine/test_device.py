@@ -1,6 +1,5 @@
 import os
 import subprocess
-import sys
 
 import mmengine.device
 import pytest
@@ -9,6 +8,7 @@ import torch
 from mmvan.engine import device
 from mmvan.engine.device import check_gpu_count, choose_device
 from mmvan.errors import DeviceError
+from tests.forks import forked_python
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_cpu_hides_the_gpus_before_mmengine_looks() -> None:
         "import os; from mmvan.engine.device import choose_device;"
         "print(choose_device('cpu'), os.environ['CUDA_VISIBLE_DEVICES'])"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([forked_python(), "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["cpu", "-1"]
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from mmvan.engine.nan_file import from_plain, read_reproducer
 from mmvan.engine.nan_guard import NaNGuardHook, _Flag, list_files
 from mmvan.engine.nan_trace import trace_step
 from mmvan.errors import ConfigError, TrainingError
+from tests.forks import forked_launch, forked_python
 
 BAD = 3  # the iteration, from 1, whose batch is bad
 
@@ -344,10 +344,10 @@ def test_only_the_first_files_are_listed() -> None:
 def test_processes_agree_and_the_one_at_fault_is_named(tmp_path: Path) -> None:
     """Image 5 is in the third iteration of process 1, whose gradients are finite."""
     script = Path(__file__).with_name("guarded_run.py")
-    launcher = [sys.executable, "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
+    launcher = [forked_python(), "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*launcher, str(script), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(script.parents[2]), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(script.parents[2]), **forked_launch()},
         capture_output=True,
         text=True,
         check=False,

@@ -1,7 +1,6 @@
 import os
 import socket
 import subprocess
-import sys
 from copy import deepcopy
 
 import pytest
@@ -16,6 +15,7 @@ from mmvan.engine.processes import (
     use_plain_batch_norm,
 )
 from mmvan.errors import ConfigError
+from tests.forks import forked_python
 
 STARTERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -147,7 +147,7 @@ def test_gloo_connects_processes_of_a_launcher_other_than_torchrun(
     monkeypatch.setenv("MASTER_PORT", str(free_port()))
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", ADD_RANKS, str(rank)], stdout=subprocess.PIPE, text=True
+            [forked_python(), "-c", ADD_RANKS, str(rank)], stdout=subprocess.PIPE, text=True
         )
         for rank in range(2)
     ]

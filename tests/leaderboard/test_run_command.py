@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mmvan.engine.config import load_config
 from mmvan.leaderboard.evaluate import Settings, find_weights
 from mmvan.leaderboard.plan import plan_evaluations
 from mmvan.zoo.catalogue import named_models
-from tests.forks import run_python
+from tests.forks import forked_python, run_python
 from tests.leaderboard.test_main import status_of
 from tests.tools.workplace import CONFIGS, PROJECT, Workplace
 
@@ -68,6 +69,7 @@ def run(
     monkeypatch.chdir(workplace.root)
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(sys, "executable", str(forked_python()))
 
     def run(*options: str) -> tuple[int, str, list[dict[str, str]]]:
         status = status_of("run", "--gpus", 0, "--metafile", "own.yml", "--out", "out", *options)

@@ -4,13 +4,13 @@ import importlib.util
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.docs.test_commands import Place
+from tests.forks import forked_python
 from tests.tools.workplace import PROJECT
 
 NOTEBOOK = json.loads((PROJECT / "notebooks" / "get_started.ipynb").read_text("utf-8"))
@@ -64,7 +64,7 @@ def test_it_runs(tmp_path: Path) -> None:
     chosen = [cell for cell in code_cells() if not any(tagged(cell, tag) for tag in left_out)]
     (tmp_path / "notebooks").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(["import subprocess", *map(as_python, chosen)])],
+        [forked_python(), "-c", "\n".join(["import subprocess", *map(as_python, chosen)])],
         cwd=tmp_path / "notebooks",
         env=place.environment,
         capture_output=True,

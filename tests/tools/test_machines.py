@@ -4,7 +4,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 from mmvan.checkpoint.reading import read_checkpoint
+from tests.forks import forked_launch
 from tests.tools.workplace import CONFIGS, PROJECT, TIMEOUT, TOOLS, Workplace
 
 EPOCHS = 4
@@ -48,8 +48,7 @@ class Host:
         environment = {
             **os.environ,
             "PYTHONPATH": str(PROJECT),
-            "PYTHON": sys.executable,
-            "OMP_NUM_THREADS": "1",
+            **forked_launch(),
             "GLOO_SOCKET_IFNAME": self.device,
             "LOCAL_ADDR": self.address,
             "RDZV_ENDPOINT": "10.231.77.1:29417",

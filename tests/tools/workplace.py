@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmvan.data.sample import prepare
-from tests.forks import run_python
+from tests.forks import forked_launch, run_python
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / "configs"
@@ -39,9 +39,10 @@ class Workplace:
             tuple[int, str, str]: Exit status, standard output and standard error.
         """
         words = [str(TOOLS / tool), *map(str, arguments)]
-        own = {"PYTHONPATH": str(PROJECT), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
-        variables = {**os.environ, **own, **environment}
         # A variable may be read when PyTorch is imported, which a fork finds done.
+        python = {"PYTHON": sys.executable} if environment else forked_launch()
+        own = {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **python}
+        variables = {**os.environ, **own, **environment}
         if tool.endswith(".py") and not environment:
             done = run_python(*words, cwd=self.root, environment=variables, timeout=TIMEOUT)
         else:

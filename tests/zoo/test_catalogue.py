@@ -1,7 +1,6 @@
 """The names of models, and what is known about each."""
 
 import subprocess
-import sys
 
 import pytest
 
@@ -9,6 +8,7 @@ import mmvan
 from mmvan.errors import ConfigError
 from mmvan.zoo.catalogue import find_model, list_models
 from tests.configs.zoo import CONFIGS, REFERENCE
+from tests.forks import forked_python
 
 PROJECT = CONFIGS.parent
 
@@ -57,6 +57,6 @@ def test_listing_loads_no_task_library() -> None:
         "print(len(names), {'mmcv', 'mmpretrain', 'mmdet', 'mmseg'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+        [forked_python(), "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "71 set()"

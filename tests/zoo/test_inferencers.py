@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 import mmvan
 from mmvan.checkpoint.layouts import MMPRETRAIN, MMSEG, MMVAN, OFFICIAL, Layout
 from mmvan.zoo import config_dir
+from tests.forks import forked_python
 
 # What a user types, in a process in which nobody has imported mmvan.
 FRESH = """
@@ -144,7 +144,7 @@ def test_checkpoints_of_runs_load_in_a_fresh_process(tmp_path: Path) -> None:
         finish_run(mmvan.get_model(name), tmp_path, epoch)
         configs.append(str(config_dir() / task / f"{name}.py"))
     run = subprocess.run(
-        [sys.executable, "-c", FRESH, *configs],
+        [forked_python(), "-c", FRESH, *configs],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(mmvan.__file__).parents[1])},
         capture_output=True,

@@ -3,13 +3,13 @@
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mmvan.ops.native import library
 from mmvan.ops.native.library import BuildError, load_library
+from tests.forks import forked_python
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_it_is_built_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_processes_that_build_at_once_all_get_it(cache: Path) -> None:
     code = "from mmvan.ops.native.library import load_library; load_library().depthwise_pair"
-    command = [sys.executable, "-c", code]
+    command = [forked_python(), "-c", code]
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache.parents[1])}
     runs = [subprocess.Popen(command, env=environment) for _ in range(3)]
     assert [run.wait() for run in runs] == [0, 0, 0]
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_built_again(cache: Path) -> None:
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache.parents[1])}
     built.unlink()  # Not overwritten: this process has it mapped.
     built.write_bytes(b"no library")
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([forked_python(), "-c", code], env=environment, check=True)
     assert list(cache.iterdir()) == [built]
     assert built.read_bytes().startswith(b"\x7fELF")
 
