@@ -83,9 +83,12 @@ def free_triton(requirements: Sequence[str]) -> list[str]:
 
 
 def torchvision_for(torch: str) -> str:
-    """Returns the torchvision releases made for a torch release: 0.(x + 15) for torch 2.x.
+    """Returns the torchvision releases that serve a torch release: 0.(x + 15) for torch 2.x.
 
-    Source: the compatibility table in torchvision's README (0.15 for 2.0 up to 0.24 for 2.9).
+    From torch 2.14 on earlier ones serve too, which matters while there is none of its own yet.
+
+    Sources: the compatibility table in torchvision's README (0.15 for 2.0 up to 0.24 for 2.9), and
+    what the packages require: torch==2.13.0 for 0.28.0, torch>=2.14.0 for 0.29.2.
 
     Raises:
         SetupError: `torch` does not name a 2.x release.
@@ -93,4 +96,5 @@ def torchvision_for(torch: str) -> str:
     release = re.fullmatch(r"torch==2\.(\d+)(\.\d+)?(\+\S+)?", torch.replace(" ", ""))
     if release is None:
         raise SetupError(f"--torch {torch!r} is not of the form torch==2.13.0")
-    return f"torchvision==0.{int(release.group(1)) + 15}.*"
+    minor = int(release.group(1)) + 15
+    return f"torchvision>=0.29,<0.{minor + 1}" if minor >= 29 else f"torchvision==0.{minor}.*"

@@ -71,5 +71,7 @@ def test_torchvision_follows_torch() -> None:
     release = find_pin(pinned, "torchvision").rpartition(".")[0]
     assert torchvision_for(find_pin(pinned, "torch")) == f"{release}.*"
     assert torchvision_for("torch==2.6.0+cu124") == "torchvision==0.21.*"
+    assert torchvision_for("torch==2.14.1") == "torchvision>=0.29,<0.30"
+    assert torchvision_for("torch==2.15.0") == "torchvision>=0.29,<0.31"
     with pytest.raises(SetupError, match=r"torch>=2.*torch==2\.13\.0"):
         torchvision_for("torch>=2")
