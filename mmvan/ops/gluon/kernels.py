@@ -61,7 +61,8 @@ def _add_row(sums, taps, pixels, k: gl.constexpr):
 
 @gluon.jit
 def _rows_of_map(
-    plane, weight, bias, row, columns, height, width, row_stride, column_stride, c, channels,
+    image, weight, bias, row, columns, height, width, row_stride, column_stride, channel_stride,
+    c, channels,
     K: gl.constexpr, ROWS: gl.constexpr, ACC: gl.constexpr, LAYOUT: gl.constexpr,
 ):  # fmt: skip
     """The rows ``row`` to ``row + ROWS - 1`` of a convolution of a map, as a tuple of tiles."""
@@ -71,7 +72,7 @@ def _rows_of_map(
         taps = _column_of_taps(weight, b, c, channels, K, ACC)
         shifted = columns + (b - K // 2)
         inside = (shifted >= 0) & (shifted < width) & (c < channels)
-        pointers = plane + top * row_stride + shifted * column_stride
+        pointers = image + top * row_stride + (c * channel_stride + shifted * column_stride)
         for k in gl.static_range(ROWS + K - 1):
             in_map = (top + k >= 0) & (top + k < height)
             pixels = gl.load(pointers, inside & in_map, other=0).to(ACC)
@@ -132,7 +133,6 @@ def pair_kernel(
     c_2 = (first_channel + gl.arange(0, CHANNELS, gl.SliceLayout(0, OF_RING)))[None, :]
     left = column_block * (COLUMNS - 2 * HALO)
     columns = (left + gl.arange(0, COLUMNS, gl.SliceLayout(1, OF_MAP)))[:, None]
-    plane = image + c * channel_stride
     in_map = (columns < width) & (c < channels)
     # At the seam of two blocks, each leaves to the other what it has not all taps of.
     begin = gl.where(column_block == 0, 0, left + HALO)
@@ -155,8 +155,8 @@ def pair_kernel(
             to = position % RING * PITCH + HALO
             if (row + ROWS_1 > 0) & (row < height):
                 sums = _rows_of_map(
-                    x + plane, weight_1, bias_1, row, columns, height, width, row_stride,
-                    column_stride, c, channels, K1, ROWS_1, ACC, OF_MAP,
+                    x + image, weight_1, bias_1, row, columns, height, width, row_stride,
+                    column_stride, channel_stride, c, channels, K1, ROWS_1, ACC, OF_MAP,
                 )  # fmt: skip
                 for i in gl.static_range(ROWS_1):
                     inside = in_map & (row + i >= 0) & (row + i < height)
@@ -176,6 +176,7 @@ def pair_kernel(
             )  # fmt: skip
             for i in gl.static_range(ROWS_2):
                 value = gl.convert_layout(sums[i].to(x.dtype.element_ty), OF_MAP)
-                to = plane + (row + i * D) * row_stride + columns * column_stride
-                gl.store(out + to, value, in_block & (row + i * D < last))
+                to = out + image + (row + i * D) * row_stride
+                offsets = c * channel_stride + columns * column_stride
+                gl.store(to + offsets, value, in_block & (row + i * D < last))
         gl.barrier()

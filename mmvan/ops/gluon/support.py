@@ -29,9 +29,11 @@ def _faults_of_machine(device: torch.device) -> Iterator[str]:
         yield f"needs an NVIDIA GPU, got an input on {device.type}"
     elif torch.version.hip is not None:
         yield "needs an NVIDIA GPU, got one of AMD"
-    elif torch.cuda.get_device_capability(device) < CAPABILITY:
-        found = ".".join(map(str, torch.cuda.get_device_capability(device)))
-        yield f"needs a GPU of compute capability {CAPABILITY[0]}.{CAPABILITY[1]} on, got {found}"
+    else:
+        found = torch.cuda.get_device_capability(device)
+        if found < CAPABILITY:
+            needed, got = (".".join(map(str, version)) for version in (CAPABILITY, found))
+            yield f"needs a GPU of compute capability {needed} or higher, got {got}"
     if importlib.util.find_spec("triton") is not None:
         yield from _faults_of_version(importlib.import_module("triton").__version__)
 
