@@ -11,8 +11,8 @@ tiles are of one size, and a block as wide as the map computes nothing twice. Ro
 ``HALO`` pixels apart, which stay zero: they are the padding on the right of a row and on the left
 of the next one.
 
-``SharedMemory.slice`` takes multiples of its length alone. A tile at any pixel is had by indexing
-that pixel, and by having its descriptor describe the tile that begins there.
+A descriptor's ``slice`` begins at multiples of its length alone. A tile at any pixel is had by
+indexing that pixel, and by having its descriptor describe the tile that begins there.
 """
 
 # Gluon's language is not Python's: arguments have annotations only where they are constants, and

@@ -11,6 +11,7 @@ from mmvan.ops.gluon.support import faults
 
 @pytest.fixture
 def ampere(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    monkeypatch.setattr(triton, "__version__", "3.7.1")
     monkeypatch.setattr(torch.version, "hip", None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
     monkeypatch.setenv("TRITON_INTERPRET", "1")  # Lets Triton's own checks pass without a GPU.
