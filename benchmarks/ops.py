@@ -21,7 +21,7 @@ from mmvan.ops import (
     depthwise_gelu,
     large_kernel_attention,
 )
-from mmvan.ops.backends import KERNELS
+from mmvan.ops.backends import GPU_BACKENDS, KERNELS
 
 SUITE = "ops"
 BASELINE = "torch"
@@ -38,7 +38,7 @@ _QUICK = ((1, 16, 9, 10),)
 
 
 # What cannot run on a device, or was not made for it.
-ELSEWHERE = {"cpu": ("triton",), "cuda": ("phase_split", "native")}
+ELSEWHERE = {"cpu": GPU_BACKENDS, "cuda": ("phase_split", "native")}
 
 
 @dataclass(frozen=True)

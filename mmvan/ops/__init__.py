@@ -1,6 +1,6 @@
 """Operators of the Visual Attention Network. Of other libraries they import torch only.
 
-Triton, where it is asked for, is imported when the first of its kernels runs.
+Triton, where it is asked for, itself or its Gluon, is imported when the first of its kernels runs.
 """
 
 from mmvan.ops.attention import large_kernel_attention

@@ -24,9 +24,9 @@ def large_kernel_attention(
 ) -> Tensor:
     """``x * conv1x1(dw_d(dw(x)))``, where both depthwise convolutions keep the size.
 
-    With ``native`` and ``triton`` these two are one kernel forward and backward keeps nothing but
-    x. The 1x1 convolution and the gate are PyTorch's in every
-    backend: the one is a matrix product, the other ``torch.compile`` fuses with its neighbours.
+    With ``native``, ``triton`` and ``gluon`` these two are one kernel forward and backward keeps
+    nothing but x. The 1x1 convolution and the gate are PyTorch's in every backend: the one is a
+    matrix product, the other ``torch.compile`` fuses with its neighbours.
 
     Args:
         x: Shape (N, C, H, W), contiguous or channels_last; the output has its layout.

@@ -3,9 +3,9 @@
 In this order: the ``backend`` argument of the operator, :func:`use_backend`, the environment
 variable ``MMVAN_OPS_BACKEND`` as it was when this module was imported, what was found fastest on
 this device (:mod:`mmvan.ops.choice`), and the operator's own rule. That is by measurement
-(`benchmarks/README.md`), and ``triton`` is never chosen by it, because it was never measured on a
-GPU. An operator that lacks the backend of the two settings, and an input that the fastest backend
-cannot compute, are left to the rule.
+(`benchmarks/README.md`), and ``triton`` and ``gluon`` are never chosen by it, because they were
+never measured on a GPU. An operator that lacks the backend of the two settings, and an input that
+the fastest backend cannot compute, are left to the rule.
 
 A graph that is recorded (TorchScript, ONNX, ``torch.export``) holds plain PyTorch operators
 whatever was asked for, and so does what is differentiated in forward mode or transformed by
@@ -28,7 +28,12 @@ from mmvan.ops.observers import in_channels_last, is_recorded, is_transformed
 
 # Those with kernels of their own, which span several modules of a model, and the packages that have
 # them: ``launch`` computes, ``support`` says what it cannot compute (:mod:`mmvan.ops.library`).
-KERNELS: dict[str, str] = {"native": "mmvan.ops.native", "triton": "mmvan.ops.triton"}
+KERNELS: dict[str, str] = {
+    "native": "mmvan.ops.native",
+    "triton": "mmvan.ops.triton",
+    "gluon": "mmvan.ops.gluon",
+}
+GPU_BACKENDS = ("triton", "gluon")
 BACKENDS: list[str] = ["torch", "phase_split", *KERNELS]
 VARIABLE = "MMVAN_OPS_BACKEND"
 # As PyTorch sees the processor, and as ATEN_CPU_CAPABILITY may limit it.
@@ -121,7 +126,7 @@ def own_choice(x: Tensor, *weights: Tensor, offers: Sequence[str], otherwise: st
 def _computes(backend: str, x: Tensor, *weights: Tensor) -> bool:
     if backend == "native":
         return supports(x, *weights) and build_fault() is None
-    return backend != "triton" or x.device.type == "cuda"
+    return backend not in GPU_BACKENDS or x.device.type == "cuda"
 
 
 def native_is_faster(x: Tensor, *weights: Tensor) -> bool:

@@ -12,14 +12,15 @@ from mmvan.ops.depthwise import depthwise_conv2d
 def depthwise_gelu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None = None) -> Tensor:
     """``gelu(conv(x))`` with the exact GELU and a depthwise convolution that keeps the size.
 
-    With ``native`` and ``triton`` this is one kernel, which does not round in between, and backward
-    keeps nothing but x.
+    With ``native`` and ``triton``, whose kernels ``gluon`` takes here, this is one kernel, which
+    does not round in between, and backward keeps nothing but x.
 
     Args:
         x: Shape (N, C, H, W), contiguous or channels_last; the output has its layout.
         weight: Shape (C, 1, K, K), K odd.
         bias: Shape (C,).
-        backend: ``torch``, ``native``, ``triton``, or None for what :mod:`mmvan.ops.backends` says.
+        backend: ``torch``, ``native``, ``triton``, ``gluon``, or None for what
+            :mod:`mmvan.ops.backends` says.
 
     Returns:
         Shape (N, C, H, W).

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from mmvan.ops.backends import GPU_BACKENDS
 from mmvan.ops.choice import Choice
 from mmvan.tune.measure import Finding, plain
 from mmvan.tune.workload import Workload
@@ -44,7 +45,7 @@ class Outcome:
 
 def candidates(workload: Workload) -> list[Choice]:
     """Every backend that the device has, in every layout that may be chosen, the likely first."""
-    own = ("native", "phase_split") if workload.device == "cpu" else ("triton",)
+    own = ("native", "phase_split") if workload.device == "cpu" else GPU_BACKENDS
     layouts = sorted(workload.layouts, reverse=True)
     found = [Choice(backend, layout) for layout in layouts for backend in (*own, "torch")]
     return [candidate for candidate in found if candidate != plain(workload)]

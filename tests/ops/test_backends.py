@@ -23,7 +23,7 @@ from mmvan.ops import (
 from mmvan.ops.backends import choose_backend, requested_backend
 from mmvan.ops.native.support import build_fault
 
-ALL = ("torch", "phase_split", "native", "triton")
+ALL = ("torch", "phase_split", "native", "triton", "gluon")
 REPORT = """
 import json, sys, torch
 from mmvan.ops import make_depthwise_conv, requested_backend, run_conv
@@ -47,7 +47,7 @@ def choose(
 
 def test_the_backends() -> None:
     assert tuple(BACKENDS) == ALL
-    assert list(backends.KERNELS) == ["native", "triton"]
+    assert list(backends.KERNELS) == ["native", "triton", "gluon"]
 
 
 def test_the_argument_comes_before_the_setting_and_that_before_the_operators_own_choice() -> None:
@@ -79,7 +79,7 @@ def test_an_argument_that_the_operator_lacks_is_refused(argument: str, message: 
 
 
 def test_a_bad_setting_is_refused_and_leaves_the_old_one() -> None:
-    expected = r"use_backend must be one of torch, phase_split, native, triton, got 'tourch'.*torch"
+    expected = r"use_backend must be one of torch, .*, triton, gluon, got 'tourch'.*torch"
     before = requested_backend()
     with pytest.raises(ModelError, match=expected), use_backend("tourch"):
         pass
@@ -103,7 +103,7 @@ def test_another_thread_keeps_its_own_setting() -> None:
 def test_a_setting_passes_modules_for_backends_with_kernels_alone(name: str) -> None:
     conv = make_depthwise_conv(2, 3)
     with use_backend(name):
-        assert kernels_are_fused(torch.rand(1, 2, 3, 3), conv) is (name in {"native", "triton"})
+        assert kernels_are_fused(torch.rand(1, 2, 3, 3), conv) is (name in backends.KERNELS)
 
 
 @pytest.mark.usefixtures("wide_vectors")

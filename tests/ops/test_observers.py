@@ -19,11 +19,12 @@ from mmvan.ops import (
     run_conv,
     use_backend,
 )
+from mmvan.ops.backends import GPU_BACKENDS
 from mmvan.ops.fusion import kernels_are_fused
 from tests.models.operators import functions_of
 
 SMALL = {"embed_dims": [16, 32, 48, 64], "depths": [1, 1, 2, 1], "ffn_ratios": [2, 2, 2, 2]}
-CPU_BACKENDS = [name for name in BACKENDS if name != "triton"]
+CPU_BACKENDS = [name for name in BACKENDS if name not in GPU_BACKENDS]
 
 
 @pytest.fixture(autouse=True)

@@ -107,7 +107,8 @@ def test_a_config_that_sets_the_layout_keeps_it(workload: Workload) -> None:
     fixed = replace(workload, layouts=(True,))
     assert candidates(fixed) == [Choice("native", True), Choice("phase_split", True)]
     on_gpu = candidates(replace(workload, device="cuda"))
-    assert on_gpu == [Choice("triton", True), Choice("torch", True), Choice("triton", False)]
+    own = [Choice(backend, layout) for layout in (True, False) for backend in ("triton", "gluon")]
+    assert on_gpu == [*own[:2], Choice("torch", True), *own[2:]]
     assert Choice("torch", False) not in candidates(workload)
 
 

@@ -7,7 +7,6 @@ Weights and biases may be of a wider type than the map: under autocast they stay
 their gradients.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -22,6 +21,17 @@ from mmvan.ops.triton.kernels import (
     depthwise_kernel,
     pair_kernel,
     weight_gradient_kernel,
+)
+from mmvan.ops.triton.maps import (
+    accumulator,
+    dense,
+    layout_of,
+    like,
+    multiprocessors,
+    on_device,
+    sizes,
+    strides,
+    taps_first,
 )
 
 LANES = 64  # Neighbouring numbers that are read at a time; 128 bytes of a half type.
@@ -48,13 +58,13 @@ def pair(
     One kernel where strips of rows keep all multiprocessors busy, two where they are too few, as
     with single images.
     """
-    x = _dense(x)
+    x = dense(x)
     height = x.shape[2]
     tile = _tile(x, TILE)
     rows = _rows(height, dilation)
     strip = max(STRIP // (dilation * rows), 1) * dilation * rows
     programs = x.shape[0] * triton.cdiv(height, strip) * triton.cdiv(x.shape[1], tile.channels)
-    if programs < 2 * _multiprocessors(x.device):
+    if programs < 2 * multiprocessors(x.device):
         return _convolve(_convolve(x, weight_1, bias_1, 1), weight_2, bias_2, dilation)
     out = torch.empty_like(x)
     kernel = weight_2.shape[-1]
@@ -63,14 +73,14 @@ def pair(
         (programs, tile.channels, scratch_height, x.shape[3]),
         dtype=x.dtype,
         device=x.device,
-        memory_format=_layout_of(x),
+        memory_format=layout_of(x),
     )
-    with _device(x):
+    with on_device(x):
         pair_kernel[(programs,)](
-            x, _taps_first(weight_1), bias_1.contiguous(), _taps_first(weight_2),
-            bias_2.contiguous(), scratch, out, *_sizes(x), *_strides(x), *_strides(scratch),
+            x, taps_first(weight_1), bias_1.contiguous(), taps_first(weight_2),
+            bias_2.contiguous(), scratch, out, *sizes(x), *strides(x), *strides(scratch),
             K1=weight_1.shape[-1], K2=kernel, D=dilation, STRIP=strip, ROWS=rows,
-            COLUMNS=tile.columns, CHANNELS=tile.channels, ACC=_accumulator(x), num_stages=1,
+            COLUMNS=tile.columns, CHANNELS=tile.channels, ACC=accumulator(x), num_stages=1,
         )  # fmt: skip
     return out
 
@@ -85,8 +95,8 @@ def pair_backward(
     dilation: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`pair` for its five tensors."""
-    x = _dense(x)
-    grad = _like(grad, x)
+    x = dense(x)
+    grad = like(grad, x)
     between = _convolve(x, weight_1, bias_1, 1)
     of_second = _parameter_gradients(between, grad, weight_2, bias_2, dilation)
     del between  # Its memory is the next map's.
@@ -97,26 +107,26 @@ def pair_backward(
 
 def gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """GELU of a depthwise convolution, which is not rounded in between."""
-    return _run(x, _taps_first(weight), bias, 1, GELU)
+    return _run(x, taps_first(weight), bias, 1, GELU)
 
 
 def gelu_backward(
     grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of :func:`gelu` for its three tensors."""
-    x = _dense(x)
-    grad = _run(x, _taps_first(weight), bias, 1, GELU_BACKWARD, _like(grad, x))
+    x = dense(x)
+    grad = _run(x, taps_first(weight), bias, 1, GELU_BACKWARD, like(grad, x))
     of_parameters = _parameter_gradients(x, grad, weight, bias, 1)
     return _input_gradient(grad, weight, 1), *of_parameters
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    return _run(x, _taps_first(weight), bias, dilation, NO_EPILOGUE)
+    return _run(x, taps_first(weight), bias, dilation, NO_EPILOGUE)
 
 
 def _input_gradient(grad: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """The gradient of a convolution for its input is a convolution with the kernel turned round."""
-    return _run(grad, _taps_first(weight).flip(0), None, dilation, NO_EPILOGUE)
+    return _run(grad, taps_first(weight).flip(0), None, dilation, NO_EPILOGUE)
 
 
 def _parameter_gradients(
@@ -137,11 +147,11 @@ def _parameter_gradients(
     dtype = torch.promote_types(x.dtype, torch.float32)
     partial = torch.empty((programs, kernel**2 + 1, channels), dtype=dtype, device=x.device)
     if programs:
-        with _device(x):
+        with on_device(x):
             weight_gradient_kernel[(programs, channel_blocks)](
-                x, grad, partial, n, *_sizes(x), *_strides(x),
+                x, grad, partial, n, *sizes(x), *strides(x),
                 K=kernel, D=dilation, LENGTH=RUN, COLUMNS=tile.columns, CHANNELS=tile.channels,
-                ACC=_accumulator(x), num_stages=1,
+                ACC=accumulator(x), num_stages=1,
             )  # fmt: skip
     sums = partial.sum(0)
     weight_sums, bias_sums = sums[:-1].t().reshape(weight.shape), sums[-1]
@@ -156,7 +166,7 @@ def _run(
     epilogue: tl.constexpr,
     grad: Tensor | None = None,
 ) -> Tensor:
-    x = _dense(x)
+    x = dense(x)
     out = torch.empty_like(x)
     bias = None if bias is None else bias.contiguous()
     tile, rows = _tile(x, TILE), _rows(x.shape[2], dilation)
@@ -164,40 +174,20 @@ def _run(
     blocks = triton.cdiv(channels, tile.channels) * triton.cdiv(width, tile.columns)
     programs = n * blocks * dilation * triton.cdiv(height, dilation * rows)
     if programs:
-        with _device(x):
+        with on_device(x):
             depthwise_kernel[(programs,)](
-                x, taps, bias, grad, out, *_sizes(x), *_strides(x),
+                x, taps, bias, grad, out, *sizes(x), *strides(x),
                 K=round(taps.shape[0] ** 0.5), D=dilation, ROWS=rows,
                 COLUMNS=tile.columns, CHANNELS=tile.channels, EPILOGUE=epilogue,
-                ACC=_accumulator(x), num_stages=1,
+                ACC=accumulator(x), num_stages=1,
             )  # fmt: skip
     return out
-
-
-def _dense(x: Tensor) -> Tensor:
-    """The map as it is if it is contiguous or channels_last, else a contiguous copy."""
-    return x.contiguous(memory_format=_layout_of(x))
-
-
-def _like(grad: Tensor, x: Tensor) -> Tensor:
-    """The map ``grad`` in the layout of ``x``, which is dense."""
-    return grad.contiguous(memory_format=_layout_of(x))
-
-
-def _layout_of(x: Tensor) -> torch.memory_format:
-    channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
-
-
-def _taps_first(weight: Tensor) -> Tensor:
-    """(C, 1, K, K) as (K * K, C): the channels of a tap side by side."""
-    return weight.flatten(1).t().contiguous()
 
 
 def _tile(x: Tensor, size: int) -> Tile:
     """Lanes along the axis whose numbers are neighbours, the rest along the other one."""
     width, channels = (triton.next_power_of_2(x.shape[dim]) for dim in (3, 1))
-    if _layout_of(x) == torch.channels_last:
+    if layout_of(x) == torch.channels_last:
         lanes = min(LANES, size, channels)
         return Tile(min(size // lanes, width), lanes)
     lanes = min(LANES, size, width)
@@ -210,26 +200,3 @@ def _power_of_2_below(size: int) -> int:
 
 def _rows(height: int, dilation: int) -> int:
     return min(ROWS, triton.next_power_of_2(triton.cdiv(height, dilation)))
-
-
-def _sizes(x: Tensor) -> tuple[int, int, int]:
-    return x.shape[2], x.shape[3], x.shape[1]
-
-
-def _strides(x: Tensor) -> tuple[int, int, int, int]:
-    image, channel, row, column = x.stride()
-    return image, row, column, channel
-
-
-def _accumulator(x: Tensor) -> tl.dtype:
-    return tl.float64 if x.dtype == torch.float64 else tl.float32
-
-
-def _multiprocessors(device: torch.device) -> int:
-    if device.type != "cuda":
-        return 1  # Triton's interpreter runs one program after the other.
-    return torch.cuda.get_device_properties(device).multi_processor_count
-
-
-def _device(x: Tensor) -> AbstractContextManager[object]:
-    return torch.cuda.device(x.device) if x.device.type == "cuda" else nullcontext()

@@ -159,7 +159,7 @@ def test_few_programs_take_two_kernels(
     x = x.detach().contiguous(memory_format=layout)
     results = []
     for multiprocessors in (0, 1000):
-        monkeypatch.setattr(launch, "_multiprocessors", lambda _, m=multiprocessors: m)
+        monkeypatch.setattr(launch, "multiprocessors", lambda _, m=multiprocessors: m)
         results.append(library.depthwise_pair(x, w1, b1, w2, b2, 2, "triton").detach())
     assert results[0].is_contiguous(memory_format=layout)
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)

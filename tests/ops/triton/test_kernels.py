@@ -1,47 +1,18 @@
 """The kernels pass Triton's compiler, which needs no GPU; the interpreter knows another Python."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from triton.backends.compiler import GPUTarget
 from triton.runtime.driver import driver
 
 from mmvan.ops.triton import launch
+from tests.ops.compiled import Compiled, Machine
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 DTYPES = (torch.bfloat16, torch.float16)
 KERNELS = ("depthwise_kernel", "pair_kernel", "weight_gradient_kernel")
-
-
-class Hopper:
-    """What the compiler asks a driver for."""
-
-    def get_current_device(self) -> int:
-        return 0
-
-    def get_current_stream(self, _device: int) -> int:
-        return 0
-
-    def get_current_target(self) -> GPUTarget:
-        return GPUTarget("cuda", 90, 32)
-
-
-class Compiled:
-    """A kernel that is compiled for its arguments when it is launched, and not run."""
-
-    def __init__(self, kernel: Any) -> None:
-        self.kernel = kernel
-        self.programs: list[Any] = []
-
-    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
-        def launch(*args: object, **options: object) -> None:
-            self.programs.append(self.kernel.warmup(*args, grid=grid, **options))
-
-        return launch
 
 
 @pytest.fixture
@@ -50,7 +21,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Compi
     kernels = {name: Compiled(getattr(launch, name)) for name in KERNELS}
     for name, kernel in kernels.items():
         monkeypatch.setattr(launch, name, kernel)
-    monkeypatch.setattr(driver, "_active", Hopper())
+    monkeypatch.setattr(driver, "_active", Machine(90))
     return kernels
 
 
