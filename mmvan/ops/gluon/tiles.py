@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 WIDEST = (64, 128)  # Columns of a tile of maps that are wider than the first.
-NUMBERS = (
-    1024  # Of a tile, at most: 8 per thread, for each of the rows that are computed at a time.
-)
+NUMBERS = 1024  # Of a tile, at most: 8 per thread, for each row that is computed at a time.
 ROWS_1 = 8  # Rows of the first convolution that are computed at a time, at most.
 ROWS_2 = (4, 5, 3)  # Those of the second one; the others for maps of few rows, if they fit better.
 CHANNELS = 4  # Of a tile, at least: one access of a thread, and a channel for each warp.
