@@ -12,6 +12,7 @@ import mmengine.config.config
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from yapf.yapflib import yapf_api
 
 from tests.formatting import remembered
 
@@ -25,7 +26,10 @@ os.environ["MMVAN_TUNE"] = "0"
 # No test cuts the power, and runs that save every second iteration waited longer for the disk than
 # they computed. A closed file is still an error; the commands in processes of their own do sync.
 os.fsync = os.fstat
-mmengine.config.config.FormatCode = remembered(mmengine.config.config.FormatCode)
+# OpenMMLab's MMEngine has imported it, its maintained fork imports it when it is needed.
+yapf_api.FormatCode = remembered(yapf_api.FormatCode)
+if hasattr(mmengine.config.config, "FormatCode"):
+    mmengine.config.config.FormatCode = yapf_api.FormatCode
 # A suite that a shell starts in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
