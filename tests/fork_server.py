@@ -69,12 +69,14 @@ class Server:
         while True:
             ready, _, _ = select([sys.stdin, ended, self._listener, *self._asking.values()], [], [])
             if sys.stdin in ready:
+                for child in self._asking:
+                    _kill(child)
+                    os.waitpid(child, 0)
                 return None
             if ended in ready:
                 os.read(ended, 1 << 16)
             for child in [child for child, asking in self._asking.items() if asking in ready]:
-                with contextlib.suppress(ProcessLookupError):  # It has no group yet.
-                    os.killpg(child, signal.SIGKILL)  # Nobody waits for it any more.
+                _kill(child)  # Nobody waits for it any more.
             self._tell_ended()
             if self._listener in ready and (request := self._start()):
                 os.close(ended)
@@ -107,6 +109,14 @@ class Server:
             if ended:
                 with self._asking.pop(child) as asking:
                     _tell(asking, os.waitstatus_to_exitcode(status))
+
+
+def _kill(child: int) -> None:
+    """With all that it started."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:  # It has no group yet.
+        os.kill(child, signal.SIGKILL)
 
 
 def _tell(asking: socket.socket, number: int) -> None:
