@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -137,6 +138,7 @@ def become(cwd: str, environment: Mapping[str, str], files: Sequence[int]) -> No
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # Libraries have asked for it, and it is remembered.
     numpy.random.seed()  # Else each command would draw the same numbers.
 
 

@@ -13,7 +13,8 @@ from tests import forks
 from tests.forks import forked_python, run_python
 
 SAYS = """
-import os, sys
+import os, sys, tempfile
+print(tempfile.gettempdir())
 print(__name__, sys.argv, os.getcwd(), os.environ.get("WORD"), sys.path[:2], sys.stdin.read())
 early = [name for name in sys.modules if name.startswith(("mmengine", "mmcv", "mmvan"))]
 print("imported early:", early, file=sys.stderr)
@@ -30,7 +31,7 @@ def test_scripts_and_modules_run_as_in_a_process_of_their_own(tmp_path: Path) ->
     for folder in ("here", "cwd"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "says.py").write_text(SAYS)
-    variables = {"WORD": "w", "PYTHONPATH": "/added"}
+    variables = {"WORD": "w", "PYTHONPATH": "/added", "TMPDIR": str(tmp_path / "here")}
     for command in (("../here/says.py", "a b"), ("-m", "says", "--x"), ("-c", SAYS, "-m")):
         done = run(*command, cwd=tmp_path / "cwd", **variables)
         real, by_program = (
@@ -47,6 +48,7 @@ def test_scripts_and_modules_run_as_in_a_process_of_their_own(tmp_path: Path) ->
         )
         for one in (done, by_program):
             assert (one.returncode, one.stdout, one.stderr) == (3, real.stdout, real.stderr)
+        assert done.stdout.startswith(f"{tmp_path / 'here'}\n")
         assert done.stderr == "imported early: []\n"
 
 
