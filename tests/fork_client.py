@@ -37,7 +37,7 @@ def ask(
 
     Returns:
         socket.socket: It tells the number of the process, and then its status. Where it is closed
-        before, the process is killed.
+        or shut down before, the process is killed with all that it started.
     """
     asking = socket.socket(socket.AF_UNIX)
     asking.connect(server)
@@ -72,13 +72,18 @@ def main() -> None:
     ) as asking:
         child = read_number(asking)
         for number in _PASSED_ON:
-            signal.signal(number, lambda passed, _: os.kill(child, passed))
+            signal.signal(number, lambda passed, _: _pass_on(child, passed))
         status = read_number(asking)
     if status < 0:
         with contextlib.suppress(OSError):  # Of signals that are never handled.
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
+
+
+def _pass_on(child: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # It has ended, and its status is on the way.
+        os.kill(child, number)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -69,12 +70,14 @@ class Server:
         while True:
             ready, _, _ = select([sys.stdin, ended, self._listener, *self._asking.values()], [], [])
             if sys.stdin in ready:
+                for child in self._asking:
+                    _kill(child)
+                    os.waitpid(child, 0)
                 return None
             if ended in ready:
                 os.read(ended, 1 << 16)
             for child in [child for child, asking in self._asking.items() if asking in ready]:
-                with contextlib.suppress(ProcessLookupError):  # It has no group yet.
-                    os.killpg(child, signal.SIGKILL)  # Nobody waits for it any more.
+                _kill(child)  # Nobody waits for it any more.
             self._tell_ended()
             if self._listener in ready and (request := self._start()):
                 os.close(ended)
@@ -109,6 +112,14 @@ class Server:
                     _tell(asking, os.waitstatus_to_exitcode(status))
 
 
+def _kill(child: int) -> None:
+    """With all that it started."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:  # It has no group yet.
+        os.kill(child, signal.SIGKILL)
+
+
 def _tell(asking: socket.socket, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):
         asking.sendall(f"{number}\n".encode())
@@ -127,6 +138,7 @@ def become(cwd: str, environment: Mapping[str, str], files: Sequence[int]) -> No
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # Libraries have asked for it, and it is remembered.
     numpy.random.seed()  # Else each command would draw the same numbers.
 
 

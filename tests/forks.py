@@ -3,7 +3,6 @@
 import atexit
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -64,12 +63,12 @@ def forked_launch() -> dict[str, str]:
 
 
 def _wait(asking: socket.socket, words: list[str], timeout: float) -> int:
-    child = read_number(asking)
+    read_number(asking)
     asking.settimeout(timeout)
     try:
         return read_number(asking)
     except TimeoutError:
-        os.killpg(child, signal.SIGKILL)
+        asking.shutdown(socket.SHUT_WR)  # The server kills it.
         asking.settimeout(None)
         read_number(asking)
         raise subprocess.TimeoutExpired(words, timeout) from None

@@ -13,7 +13,8 @@ from tests import forks
 from tests.forks import forked_python, run_python
 
 SAYS = """
-import os, sys
+import os, sys, tempfile
+print(tempfile.gettempdir())
 print(__name__, sys.argv, os.getcwd(), os.environ.get("WORD"), sys.path[:2], sys.stdin.read())
 early = [name for name in sys.modules if name.startswith(("mmengine", "mmcv", "mmvan"))]
 print("imported early:", early, file=sys.stderr)
@@ -30,7 +31,7 @@ def test_scripts_and_modules_run_as_in_a_process_of_their_own(tmp_path: Path) ->
     for folder in ("here", "cwd"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "says.py").write_text(SAYS)
-    variables = {"WORD": "w", "PYTHONPATH": "/added"}
+    variables = {"WORD": "w", "PYTHONPATH": "/added", "TMPDIR": str(tmp_path / "here")}
     for command in (("../here/says.py", "a b"), ("-m", "says", "--x"), ("-c", SAYS, "-m")):
         done = run(*command, cwd=tmp_path / "cwd", **variables)
         real, by_program = (
@@ -47,6 +48,7 @@ def test_scripts_and_modules_run_as_in_a_process_of_their_own(tmp_path: Path) ->
         )
         for one in (done, by_program):
             assert (one.returncode, one.stdout, one.stderr) == (3, real.stdout, real.stderr)
+        assert done.stdout.startswith(f"{tmp_path / 'here'}\n")
         assert done.stderr == "imported early: []\n"
 
 
@@ -80,8 +82,12 @@ def test_the_program_passes_signals_on_while_another_one_runs() -> None:
     assert Path(f"/proc/{one}").exists()
     first.kill()
     first.wait(30)
+    wait_for_the_end_of(one)
+
+
+def wait_for_the_end_of(process: int) -> None:
     deadline = time.monotonic() + 30
-    while Path(f"/proc/{one}").exists():
+    while Path(f"/proc/{process}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -96,10 +102,14 @@ def test_what_takes_too_long_is_ended_and_the_next_command_runs(tmp_path: Path) 
     assert first.stdout != second.stdout
 
 
-def test_a_server_that_was_ended_is_replaced(tmp_path: Path) -> None:
+def test_a_server_ends_with_its_commands_and_is_replaced(tmp_path: Path) -> None:
     ended = forks._server()
-    ended.process.kill()
-    ended.process.wait()
+    program, command = start_program()
+    assert ended.process.stdin is not None
+    ended.process.stdin.close()  # As if this process had been killed.
+    assert ended.process.wait(30) == 0
+    assert program.wait(30) == 1
+    wait_for_the_end_of(command)
     (tmp_path / "says.py").write_text("print(1)")
     assert run("says.py", cwd=tmp_path).stdout == "1\n"
     assert forks._server() is not ended

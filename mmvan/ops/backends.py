@@ -12,6 +12,8 @@ whatever was asked for, and so does what is differentiated in forward mode or tr
 ``torch.func``. A model under ``torch.compile`` is compiled again when the setting changes.
 """
 
+import functools
+import importlib
 import logging
 import os
 import threading
@@ -126,7 +128,27 @@ def own_choice(x: Tensor, *weights: Tensor, offers: Sequence[str], otherwise: st
 def _computes(backend: str, x: Tensor, *weights: Tensor) -> bool:
     if backend == "native":
         return supports(x, *weights) and build_fault() is None
-    return backend not in GPU_BACKENDS or x.device.type == "cuda"
+    if backend in GPU_BACKENDS:
+        return device_fault(backend, x.device) is None and x.device.type == "cuda"
+    return True
+
+
+def device_fault(backend: str, device: torch.device) -> str | None:
+    """Why none of a GPU backend's kernels runs on a device; None if they do.
+
+    A choice may come from another machine, with the checkpoint of a run.
+    """
+    return _device_fault(backend, device)
+
+
+# As for ``build_fault``: what a graph is compiled with holds for the process.
+vars(device_fault)["_dynamo_marked_constant"] = True
+
+
+@functools.cache
+def _device_fault(backend: str, device: torch.device) -> str | None:
+    support = importlib.import_module(f"{KERNELS[backend]}.support")
+    return next(support.device_faults(device), None)
 
 
 def native_is_faster(x: Tensor, *weights: Tensor) -> bool:

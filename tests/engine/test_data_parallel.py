@@ -17,7 +17,8 @@ PROJECT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
     file = tmp_path_factory.mktemp("two") / "weights.pth"
-    launcher = [forked_python(), "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
+    options = ("--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
+    launcher = [forked_python(), "-m", "mmvan.engine.launch", *options]
     done = subprocess.run(
         [*launcher, str(data_parallel.__file__), str(file)],
         env={**os.environ, "PYTHONPATH": str(PROJECT), **forked_launch()},

@@ -344,7 +344,8 @@ def test_only_the_first_files_are_listed() -> None:
 def test_processes_agree_and_the_one_at_fault_is_named(tmp_path: Path) -> None:
     """Image 5 is in the third iteration of process 1, whose gradients are finite."""
     script = Path(__file__).with_name("guarded_run.py")
-    launcher = [forked_python(), "-m", "mmvan.engine.launch", "--standalone", "--nproc-per-node=2"]
+    options = ("--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
+    launcher = [forked_python(), "-m", "mmvan.engine.launch", *options]
     done = subprocess.run(
         [*launcher, str(script), str(tmp_path)],
         env={**os.environ, "PYTHONPATH": str(script.parents[2]), **forked_launch()},

@@ -19,6 +19,7 @@ from mmvan.ops import (
 )
 from mmvan.ops.backends import own_choice
 from mmvan.ops.choice import Choice, choose, is_chosen
+from mmvan.ops.gluon import support as gluon_support
 
 ARCH = {"embed_dims": [16, 16], "depths": [1, 1], "ffn_ratios": [1, 1]}
 
@@ -56,6 +57,38 @@ def test_what_the_chosen_backend_cannot_compute_is_left_to_the_rule() -> None:
     choose("cpu", "training", Choice("phase_split", False))
     assert own_choice(odd, weight, offers=("torch", "native")) == "torch"
     assert own_choice(odd, weight, offers=BACKENDS) == "phase_split"
+
+
+class OnGpu(torch.Tensor):
+    """A map that says it is on a GPU."""
+
+    device = torch.device("cuda")
+
+
+def test_a_choice_of_another_gpu_is_left_to_the_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is resumed where Gluon's kernels do not run."""
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(gluon_support, "OLDEST", (0, 0))
+    x, weight = torch.rand(1, 8, 4, 4).as_subclass(OnGpu), torch.rand(8, 1, 3, 3)
+    restore_choice({"cuda training": {"backend": "gluon", "channels_last": True}})
+    found = []
+    for capability in ((9, 0), (7, 5)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+        backends._device_fault.cache_clear()
+        found.append(own_choice(x, weight, offers=BACKENDS))
+    backends._device_fault.cache_clear()
+    assert found == ["gluon", "torch"]
+
+
+def test_what_the_device_lacks_is_known_when_a_graph_is_compiled() -> None:
+    choose("cpu", "training", Choice("gluon", True))
+    weight = torch.rand(8, 1, 3, 3)
+
+    @torch.compile(backend="eager", fullgraph=True)
+    def add_one_for_torch(x: torch.Tensor) -> torch.Tensor:
+        return x + (own_choice(x, weight, offers=BACKENDS) == "torch")
+
+    assert add_one_for_torch(torch.zeros(1, 8, 4, 4)).eq(1).all()
 
 
 @pytest.mark.parametrize("channels_last", (True, False))

@@ -30,7 +30,7 @@ VECTOR = 4  # Channels of a thread, side by side: 8 bytes of a half type.
 def pair(
     x: Tensor, weight_1: Tensor, bias_1: Tensor, weight_2: Tensor, bias_2: Tensor, dilation: int
 ) -> Tensor:
-    """Two depthwise convolutions in a row, the second one dilated, that read and write a map once.
+    """Two depthwise convolutions in a row, the second one dilated, in one pass over the map.
 
     Where the rows that the second one needs do not fit into shared memory, it is Triton's pair.
     """

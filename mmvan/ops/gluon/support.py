@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from mmvan.ops.triton.support import device_faults as device_faults_of_triton
 from mmvan.ops.triton.support import faults as faults_of_triton
 
 OLDEST = (3, 7)  # Triton's version: Gluon is experimental there and changes from one to the next.
@@ -22,6 +23,12 @@ def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
     """
     yield from _faults_of_machine(x.device)
     yield from faults_of_triton(x, *parameters)
+
+
+def device_faults(device: torch.device) -> Iterator[str]:
+    """Tell why the kernels cannot run on a device at all; nothing if they can."""
+    yield from _faults_of_machine(device)
+    yield from device_faults_of_triton(device)
 
 
 def _faults_of_machine(device: torch.device) -> Iterator[str]:

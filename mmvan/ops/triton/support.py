@@ -20,7 +20,7 @@ def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
         x: Map of shape (N, C, H, W).
         parameters: Weight (C, 1, K, K) and bias (C,) of each depthwise convolution in turn.
     """
-    yield from _faults_of_machine(x)
+    yield from device_faults(x.device)
     yield from shape_faults(x, *parameters)
     if x[:1].numel() > LARGEST:
         yield f"counts to {LARGEST} in an image's map, got one of shape {tuple(x.shape)}"
@@ -29,11 +29,12 @@ def faults(x: Tensor, *parameters: Tensor) -> Iterator[str]:
             yield f"computes {', '.join(map(str, DTYPES))}, got {tensor.dtype}"
 
 
-def _faults_of_machine(x: Tensor) -> Iterator[str]:
+def device_faults(device: torch.device) -> Iterator[str]:
+    """Tell why the Triton kernels cannot run on a device at all; nothing if they can."""
     if importlib.util.find_spec("triton") is None:
         yield "needs the package triton, which is not installed"
-    if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         yield (
             "needs a CUDA GPU, or TRITON_INTERPRET=1 for Triton's slow interpreter, got an input "
-            f"on {x.device.type}"
+            f"on {device.type}"
         )
