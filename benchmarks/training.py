@@ -34,7 +34,7 @@ class Form:
     Args:
         options: Of :class:`mmvan.VAN`; None for mmpretrain's.
         channels_last: Convert network and images, as a user of PyTorch does.
-        backend: Of our operators; None for their own choice, which is never ``triton``.
+        backend: Of our operators; None for their own choice, which is never one for GPUs.
         fused: The fused implementation of AdamW.
         compiled: ``torch.compile`` the network.
     """

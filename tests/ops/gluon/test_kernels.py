@@ -11,7 +11,7 @@ from triton.runtime.driver import driver
 
 from tests.ops.compiled import Compiled, Machine
 
-pytest.importorskip("triton.experimental.gluon", reason="this triton has no Gluon")
+pytest.importorskip("triton", minversion="3.7", reason="Gluon of triton 3.7 or newer")
 launch = importlib.import_module("mmvan.ops.gluon.launch")
 knobs = importlib.import_module("triton.knobs")
 

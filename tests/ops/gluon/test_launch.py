@@ -12,7 +12,7 @@ from mmvan.ops.gluon import tiles
 from mmvan.ops.triton import launch as triton_launch
 from tests.ops.gluon.emulation import Emulated, Language
 
-pytest.importorskip("triton.experimental.gluon", reason="this triton has no Gluon")
+pytest.importorskip("triton", minversion="3.7", reason="Gluon of triton 3.7 or newer")
 launch = importlib.import_module("mmvan.ops.gluon.launch")
 pair_kernel = launch.pair_kernel
 
