@@ -20,6 +20,7 @@ from mmvan.leaderboard.output import cpu_name
 
 _PACKAGES = (
     *("torch", "triton", "mmengine", "mmcv", "mmpretrain", "mmdet", "mmdeploy"),
+    *("onedl-mmengine", "onedl-mmcv", "onedl-mmpretrain", "onedl-mmdetection"),
     *("onnx", "onnxruntime", "openvino", "opencv-python", "Pillow"),
 )
 _PARTIAL = ".partial"

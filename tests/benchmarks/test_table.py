@@ -59,7 +59,7 @@ def test_the_conditions_name_processor_versions_and_commit() -> None:
     found = table.current_conditions("cpu", 3)
     assert (found.device, found.threads) == (table_device("cpu"), 3)
     assert found.machine
-    names = [part.split(" ")[0] for part in found.versions.split(", ")]
+    names = [part.split(" ")[0].removeprefix("onedl-") for part in found.versions.split(", ")]
     assert {"Python", "mmvan", "torch", "mmengine", "mmcv", "mmpretrain"} <= set(names)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", found.date)
 
