@@ -30,6 +30,9 @@ os.fsync = os.fstat
 yapf_api.FormatCode = remembered(yapf_api.FormatCode)
 if hasattr(mmengine.config.config, "FormatCode"):
     mmengine.config.config.FormatCode = yapf_api.FormatCode
+# Loaders that are collected with the cycles of their runners have closed the queues of their
+# workers before these are told to end, and wait for each of them as long as this, 5 seconds.
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
 # A suite that a shell starts in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
