@@ -16,21 +16,24 @@ if sys.argv[1] == "keep":
 def run():
     return torch.zeros(16 << 20).add_(1).sum()  # 64 MB, 16384 pages of 4 KB.
 run(), run()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+counts = []
 for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     run()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(counts))
 """
 
 
 def page_faults(how: str) -> int:
+    """The fewest of four times: a system short of memory may take pages away in between."""
     command = [sys.executable, "-c", FAULTS, how]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def test_large_blocks_are_used_again() -> None:
     kept, given_back = page_faults("keep"), page_faults("give back")
-    assert kept < 1000
+    assert kept < 250
     assert kept < given_back
 
 
