@@ -21,12 +21,12 @@ for _ in range(4):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     run()
     counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(min(counts))
+print(sorted(counts)[2])
 """
 
 
 def page_faults(how: str) -> int:
-    """The fewest of four times: a system short of memory may take pages away in between."""
+    """The most of the best three of four: the system may take pages away in between once."""
     command = [sys.executable, "-c", FAULTS, how]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
